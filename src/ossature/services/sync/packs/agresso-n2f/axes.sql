@@ -1,0 +1,9 @@
+SELECT
+    typ AS "typ",
+    client AS "client",
+    code AS "code",
+    description AS "description",
+    date_from AS "date_from",
+    date_to AS "date_to"
+FROM ${axes_view}
+ORDER BY client, code
