@@ -12,6 +12,7 @@ from tests.house.places import dotted, modules
 HOME = "ossature.kernel.retry"
 # Loops that end when something worked and go on when it did not, for another reason than to try the same thing again.
 OTHERWISE = {
+    "ossature.kernel.background": "calls work again that has no end, which is no second try of a thing",
     "ossature.kernel.db.wal": "waits in a driver's thread for a lock that SQLite itself does not wait for; nothing can be awaited there",
 }
 

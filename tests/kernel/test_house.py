@@ -19,7 +19,7 @@ from ossature.kernel.service import Health, Job, Service
 from ossature.kernel.tenants import store as tenants
 from ossature.kernel.tenants.registry import FORGET
 from ossature.kernel.testing.houses import open_house
-from tests.kernel.jobs.proxy import Proxy
+from tests.kernel.proxy import Proxy
 
 
 class NobodyKeepsThis:

@@ -12,6 +12,7 @@ from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.db.transaction import CommitUnknown, Db, TransactionBroken
 from ossature.kernel.errors import Unavailable
 from ossature.kernel.retry import RETRIES
+from tests.kernel.proxy import through_proxy
 
 _KILL = text("SELECT pg_terminate_backend(:pid)").bindparams(bindparam("pid"))
 _ME = text("SELECT pg_backend_pid()")
@@ -55,6 +56,19 @@ async def test_a_lost_connection_is_not_noticed_by_who_only_reads(postgres: Data
         await _kill(postgres, db)
         assert await db.scalar(text("SELECT count(*) FROM tally")) == 2
     assert _retries("database_read") == before + 1
+
+
+async def test_a_connection_that_is_used_in_the_moment_in_which_it_is_lost_is_a_lost_one(postgres_url: str) -> None:
+    async with through_proxy(postgres_url, hides_ends=True) as (_, url):
+        through, beside = Database(DatabaseSettings(url=url)), Database(DatabaseSettings(url=postgres_url))
+        async with through.begin() as db:
+            pid = await db.scalar(_ME)
+            async with beside.begin() as other:
+                await other.scalar(_KILL, {"pid": pid})
+            await asyncio.sleep(0.1)  # the server's last words arrive, and that it hung up does not
+            assert await db.scalar(_ME) != pid
+    await through.close()
+    await beside.close()
 
 
 async def test_who_holds_a_lock_is_told_that_it_is_gone(postgres: Database) -> None:

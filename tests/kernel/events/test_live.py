@@ -19,7 +19,7 @@ from ossature.kernel.events.settings import EventSettings
 from ossature.kernel.events.signals import Signals
 from ossature.kernel.events.store import LiveFrame
 from ossature.kernel.events.wires import PostgresWire, TableWire
-from tests.kernel.jobs.proxy import Proxy
+from tests.kernel.proxy import Proxy
 
 HOUSE = SYSTEM_TENANT_ID
 Pair = tuple[DatabaseFanout, DatabaseFanout] | tuple[RedisFanout, RedisFanout]

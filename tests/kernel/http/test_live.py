@@ -29,7 +29,7 @@ from ossature.kernel.http.server import WebServer
 from ossature.kernel.http.settings import HttpSettings
 from ossature.kernel.service import Service, Topic
 from ossature.kernel.testing.houses import Home, open_house
-from tests.kernel.jobs.proxy import Proxy
+from tests.kernel.proxy import Proxy
 
 FLEET = Service(
     name="fleet",

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
@@ -24,9 +23,9 @@ from ossature.kernel.jobs.domain import HOUSE_TENANT_ID, State
 from ossature.kernel.jobs.queue import Jobs
 from ossature.kernel.jobs.settings import JobSettings
 from ossature.kernel.jobs.transport.broker import open_transport
+from tests.kernel.proxy import Proxy, through_proxy
 
 from .kill_worker import EFFECTS
-from .proxy import Proxy
 
 HERE = Path(__file__).parent
 SMALL, FULL = (120, 3), (1000, 12)
@@ -134,14 +133,6 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(
 ) -> None:
     async with site(database_url, tmp_path) as here:
         await storm(here, *size)
-
-
-@asynccontextmanager
-async def through_proxy(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    parts = urlsplit(url)
-    async with Proxy(parts.hostname or "", parts.port or 0) as proxy:
-        user, at, _ = parts.netloc.rpartition("@")
-        yield proxy, urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{proxy.port}"))
 
 
 @pytest.mark.parametrize("size", SIZES)

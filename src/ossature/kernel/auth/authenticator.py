@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 from starlette.types import Scope
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import domain as keys
 from ossature.kernel.auth.keys import store as key_store
@@ -137,7 +137,7 @@ class GateAuthenticator:
     @asynccontextmanager
     async def flushing(self) -> AsyncIterator[None]:
         """While open, what was last used when is written down every now and then, and once at the end."""
-        task = asyncio.create_task(self._flush_for_ever(), name="auth.flush")
+        task = background.start(self._flush_for_ever, "auth.flush")
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 import uvloop
 
+from ossature.kernel import background
 from ossature.kernel.cli.session import Session
 from ossature.kernel.cli.supervisor import READY
 from ossature.kernel.errors import Misconfigured
@@ -128,8 +129,8 @@ class Process:
             tasks.append(asyncio.create_task(server.run(), name="web"))
             await self._first(server.ready(), tasks[-1])
         beside = [
-            asyncio.create_task(metrics.keep_fresh(), name="metrics"),
-            asyncio.create_task(house.inspector.keep_looking(), name="health"),
+            background.start(metrics.keep_fresh, "metrics"),
+            background.start(house.inspector.keep_looking, "health"),
         ]
         if with_parent:
             beside.append(asyncio.create_task(self._watch_parent(), name="parent"))

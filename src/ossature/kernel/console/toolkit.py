@@ -20,6 +20,7 @@ from nicegui.translations import translations
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from ossature.kernel import background
 from ossature.kernel.console import parts
 from ossature.kernel.console.door import Assets
 from ossature.kernel.console.palette import COMMANDS, Palette
@@ -90,7 +91,7 @@ def assemble(house: "House", assets: Assets) -> ASGIApp:
 async def running(house: "House") -> AsyncIterator[None]:
     """What the pages need while they are served."""
     async with core.app.router.lifespan_context(core.app):
-        watching = asyncio.create_task(pulse().watch(), name="console.pulse")
+        watching = background.start(pulse().watch, "console.pulse")
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -153,7 +153,7 @@ def _postgres_engine(settings: DatabaseSettings, url: str) -> AsyncEngine:
         options["prepared_statement_name_func"] = str
     else:
         server_settings["statement_timeout"] = str(settings.statement_time_limit_ms)
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -161,6 +161,18 @@ def _postgres_engine(settings: DatabaseSettings, url: str) -> AsyncEngine:
         pool_pre_ping=True,
         connect_args=options,
     )
+    event.listen(engine.sync_engine, "handle_error", _lost_if_unusable)
+    return engine
+
+
+def _lost_if_unusable(context: ExceptionContext) -> ConnectionError | None:
+    """What asyncpg says of a connection that is used in the very moment in which it is lost is no error of its own kind."""
+    from asyncpg import InternalClientError  # type: ignore[import-untyped] # noqa: PLC0415 - optional, without types
+
+    if not isinstance(context.original_exception, InternalClientError):
+        return None
+    context.is_disconnect = True
+    return ConnectionResetError(str(context.original_exception))
 
 
 def _sqlite_engine(settings: DatabaseSettings, url: str) -> Engine:

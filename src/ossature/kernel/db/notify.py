@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import URL
 
+from ossature.kernel import background
 from ossature.kernel.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Notifier:
             raise Misconfigured("PostgreSQL needs the extra: pip install 'ossature[postgres]'.") from error
         if self._task is None:
             first = asyncio.Event()
-            self._task = asyncio.create_task(self._stay_connected(first), name="notifier")
+            self._task = background.start(partial(self._stay_connected, first), "db.notifier")
             await first.wait()
 
     async def close(self) -> None:
@@ -84,6 +86,8 @@ class Notifier:
     async def _stay_connected(self, first: asyncio.Event) -> None:
         import asyncpg  # noqa: PLC0415 - see start()
 
+        # The last is said when a connection is used in the very moment in which it is lost.
+        faults = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
         pause_s = _RECONNECT_FIRST_S
         while True:
             try:
@@ -92,7 +96,7 @@ class Notifier:
                 )
                 pause_s = _RECONNECT_FIRST_S
                 await self._serve(self._connection, first)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, TimeoutError, *faults) as error:
                 log.warning("db.notifier_disconnected", error=type(error).__name__, again_in_s=pause_s)
             finally:
                 first.set()

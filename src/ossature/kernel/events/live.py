@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.transaction import Db, writing
 from ossature.kernel.errors import Misconfigured, Unavailable
@@ -47,7 +47,7 @@ class Reader:
         self._doubts = False
         self._news = asyncio.Event()
         self.receivers: list[Receive] = []
-        self._task = asyncio.create_task(self._run(), name="live.reader")
+        self._task = background.start(self._run, "live.reader")
 
     def notice(self) -> None:
         """There may be something to read."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.db.redis import end_if_cancelled
 from ossature.kernel.db.transaction import Db
 from ossature.kernel.errors import Unavailable
@@ -109,7 +109,7 @@ class RedisFanout:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = asyncio.create_task(self._hear(), name="live.listener")
+            self._listener = background.start(self._hear, "live.listener")
         await self._listening.wait()
 
     async def _hear(self) -> None:

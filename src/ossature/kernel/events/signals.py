@@ -10,12 +10,13 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from prometheus_client import Counter
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.db.transaction import Db
 
 log = structlog.get_logger()
@@ -71,8 +72,8 @@ class Signals:
         if self._wire is None:
             return
         self._tasks = [
-            asyncio.create_task(self._receive(self._wire), name="signals.receive"),
-            asyncio.create_task(self._send(self._wire), name="signals.send"),
+            background.start(partial(self._receive, self._wire), "signals.receive"),
+            background.start(partial(self._send, self._wire), "signals.send"),
         ]
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_LIMIT_S):

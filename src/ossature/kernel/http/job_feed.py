@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from ossature.kernel import background
 from ossature.kernel.errors import Unavailable
 from ossature.kernel.http.ports import Fanout
 from ossature.kernel.jobs.domain import JobNews
@@ -62,7 +63,7 @@ class JobFeed:
     async def telling(self) -> AsyncIterator[None]:
         """While open, what happens to jobs here is told; what is known at the end is told as well."""
         stop = self._jobs.on_news(self.hear)
-        task = asyncio.create_task(self._tell_for_ever(), name="jobs.feed")
+        task = background.start(self._tell_for_ever, "jobs.feed")
         try:
             yield
         finally:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.db import lease
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.transaction import Db
@@ -102,7 +102,7 @@ class Board:
     async def start(self) -> None:
         """Begin to share."""
         if self._database is not None and self._task is None:
-            self._task = asyncio.create_task(self._share(), name="outbound.board")
+            self._task = background.start(self._share, "outbound.board")
 
     async def close(self) -> None:
         """Stop sharing."""

@@ -21,6 +21,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from ossature.kernel import background
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.transaction import Db
 from ossature.kernel.errors import InvalidInput, Unavailable
@@ -87,7 +88,7 @@ class Meter:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         """While open, events are written; at the end those that still wait are."""
-        task = asyncio.create_task(self._write_for_ever(), name="quotas.meter")
+        task = background.start(self._write_for_ever, "quotas.meter")
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from ossature.kernel import clock
+from ossature.kernel import background, clock
 from ossature.kernel.errors import FieldError, Unavailable
 from ossature.kernel.quotas.plan import FREE, Plan, PlanNotKnown, parse_plan
 from ossature.kernel.quotas.plans import store
@@ -44,7 +44,7 @@ class Plans:
         """
         if not await self._learned():
             self._news.set()
-        task = asyncio.create_task(self._follow(), name="quotas.plans")
+        task = background.start(self._follow, "quotas.plans")
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy.exc import DBAPIError
 
+from ossature.kernel import background
 from ossature.kernel.context import SYSTEM_TENANT_ID
 from ossature.kernel.db.transaction import Db
 from ossature.kernel.errors import Unavailable
@@ -59,9 +60,9 @@ class FlagBook:
         await self._look()
         if not await self._learned():
             self._news.set()
-        tasks = [asyncio.create_task(self._follow(), name="tenants.flags")]
+        tasks = [background.start(self._follow, "tenants.flags")]
         if self._path is not None:
-            tasks.append(asyncio.create_task(self._watch(), name="tenants.flags_file"))
+            tasks.append(background.start(self._watch, "tenants.flags_file"))
         try:
             yield
         finally:

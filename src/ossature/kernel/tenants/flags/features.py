@@ -21,6 +21,7 @@ from openfeature.flag_evaluation import FlagEvaluationDetails
 from prometheus_client import Counter
 from sqlalchemy.exc import DBAPIError
 
+from ossature.kernel import background
 from ossature.kernel.context import Ctx
 from ossature.kernel.errors import Unavailable
 from ossature.kernel.tenants.flags import store
@@ -70,7 +71,7 @@ class Features:
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[None]:
         """While open, who is shown which variant is written, within about a second; at the end what still waits is."""
-        task = asyncio.create_task(self._write_for_ever(), name="tenants.flags_exposures")
+        task = background.start(self._write_for_ever, "tenants.flags_exposures")
         try:
             yield
         finally:

@@ -1,15 +1,22 @@
 """A TCP proxy that can be away for a while: what a broker's restart looks like from outside."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on, while it is up."""
+    """Listens on a port of its own and passes everything on, while it is up.
 
-    def __init__(self, host: str, port: int) -> None:
+    hides_ends: that the other side hung up is not passed on, as if that news were still on its way.
+    """
+
+    def __init__(self, host: str, port: int, *, hides_ends: bool = False) -> None:
         self._target = (host, port)
+        self._hides_ends = hides_ends
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -47,7 +54,7 @@ class Proxy:
             try:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(_copy(reader, back_writer))
-                    both.create_task(_copy(back_reader, writer))
+                    both.create_task(_copy(back_reader, writer, hides_end=self._hides_ends))
             finally:
                 back_writer.transport.abort()
         except (OSError, ExceptionGroup, asyncio.CancelledError):
@@ -57,8 +64,19 @@ class Proxy:
             self._pipes.discard(task)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, hides_end: bool = False) -> None:
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
+    if hides_end:
+        await asyncio.Event().wait()
     raise ConnectionResetError
+
+
+@asynccontextmanager
+async def through_proxy(url: str, *, hides_ends: bool = False) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy, and a URL that leads through it to where `url` leads."""
+    parts = urlsplit(url)
+    async with Proxy(parts.hostname or "", parts.port or 0, hides_ends=hides_ends) as proxy:
+        user, at, _ = parts.netloc.rpartition("@")
+        yield proxy, urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{proxy.port}"))
