@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import UUID
 
+from ossature.kernel.context import Tenant
 from ossature.services.sync.domain.config import Pipeline, SourceSpec
 from ossature.services.sync.domain.plan import Operation
 from ossature.services.sync.domain.values import Connection
@@ -74,11 +74,11 @@ class Target(Protocol):
 class Connectors(Protocol):
     """Opens sources and targets."""
 
-    def folder(self, tenant_id: UUID, connection: Connection) -> Path:
+    def folder(self, tenant: Tenant, connection: Connection) -> Path:
         """The folder of a connection of the kind `file`. Raises: PipelineInvalid."""
 
-    def source(self, tenant_id: UUID, connection: Connection) -> Source:
+    def source(self, tenant: Tenant, connection: Connection) -> Source:
         """A source of a connection. Raises: PipelineInvalid."""
 
-    def target(self, tenant_id: UUID, connection: Connection, pipeline: Pipeline) -> Target:
+    def target(self, tenant: Tenant, connection: Connection, pipeline: Pipeline) -> Target:
         """The collection that a pipeline writes to. Raises: PipelineInvalid."""

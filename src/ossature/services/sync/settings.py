@@ -11,10 +11,19 @@ from ossature.kernel.config import Settings
 class SyncSettings(Settings, room="sync"):
     """How sources are read and targets are written."""
 
-    open_fields: ClassVar[Mapping[str, str]] = {"secrets": "SECRET_"}
+    open_fields: ClassVar[Mapping[str, str]] = {"secrets": "SECRET_", "tenant_secrets": "TENANT_SECRET_"}
 
     secrets: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Secrets that connections name: OSSATURE_SYNC_SECRET_<NAME>."
+        default_factory=dict, description="Secrets that connections of all tenants name: OSSATURE_SYNC_SECRET_<NAME>."
+    )
+    tenant_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Secrets of one tenant, before those of all: OSSATURE_SYNC_TENANT_SECRET_<TENANT>__<NAME>, "
+        "hyphens of the tenant as underscores.",
+    )
+    shared_secrets: bool = Field(
+        default=True,
+        description="Whether every tenant may name the secrets of all; turn it off where tenants are strangers.",
     )
     sim_url: str = Field(default="", description="Ask the simulator here instead of every target.")
     files_dir: str = Field(
@@ -36,3 +45,19 @@ class SyncSettings(Settings, room="sync"):
     call_time_limit_s: float = Field(default=30.0, gt=0, le=300, description="One call to a target.")
     source_read_time_limit_s: float = Field(default=900.0, gt=0, description="One whole read of a source.")
     max_file_mb: int = Field(default=200, ge=1, description="A larger file is not read.")
+
+    def secret(self, tenant: str, name: str) -> SecretStr | None:
+        """A secret by the name that a connection has for it: the tenant's own, or one of all. tenant: its slug."""
+        # A name with two underscores could reach into what is another tenant's: `a` and `b__c`, `a--b` and `c`.
+        own = None if "__" in name else self.tenant_secrets.get(_key(tenant, name))
+        if own is None and self.shared_secrets:
+            return self.secrets.get(name.lower())
+        return own
+
+    def secret_variable(self, tenant: str, name: str) -> str:
+        """The variable that a missing secret is looked for in."""
+        return self.variable(f"secret_{name}" if self.shared_secrets else f"tenant_secret_{_key(tenant, name)}")
+
+
+def _key(tenant: str, name: str) -> str:
+    return f"{tenant.replace('-', '_')}__{name.lower()}"

@@ -88,7 +88,7 @@ async def fill_demo(ctx: Ctx) -> None:
     to_n2f = bool(ctx.settings[SyncSettings].sim_url)
     people = 24 if to_n2f else 40
     connection = Connection(name="demo-files", kind="file", public={"folder": "demo"}, secrets={})
-    folder = ctx.port(Connectors).folder(ctx.tenant.id, connection)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
+    folder = ctx.port(Connectors).folder(ctx.tenant, connection)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
     async with ctx.db.step():
         await store.save_connection(ctx.db, ctx.tenant.id, connection)
         if to_n2f:

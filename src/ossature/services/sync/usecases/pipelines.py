@@ -68,7 +68,7 @@ async def save(ctx: Ctx, toml: str, *, file: str = "pipeline.toml", new: bool = 
     await found_connection(ctx, spec.source.connection)
     target = await found_connection(ctx, spec.target.connection)
     with suppress(SecretMissing):  # set on the machine that runs it, maybe later
-        ctx.port(Connectors).target(ctx.tenant.id, target, spec)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
+        ctx.port(Connectors).target(ctx.tenant, target, spec)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
     if new and await store.pipeline(ctx.db, ctx.tenant.id, spec.name) is not None:
         raise PipelineExists(f"There is a pipeline {spec.name!r} already.")
     saved = await store.save_pipeline(ctx.db, ctx.tenant.id, spec, toml, author=ctx.actor.name)
@@ -112,7 +112,7 @@ def folder_of(ctx: Ctx, connection: Connection) -> str:
     """The folder in which the files of a connection lie; empty where it has none. Raises: PipelineInvalid."""
     if connection.kind not in {"file", "sql"} or "url" in connection.secrets:
         return ""
-    return str(ctx.port(Connectors).folder(ctx.tenant.id, connection))  # type: ignore[type-abstract] # a promise is asked for by its Protocol
+    return str(ctx.port(Connectors).folder(ctx.tenant, connection))  # type: ignore[type-abstract] # a promise is asked for by its Protocol
 
 
 async def found_connection(ctx: Ctx, name: str, *, hold: bool = False) -> Connection:
@@ -152,9 +152,9 @@ async def _tried(ctx: Ctx, spec: Pipeline, source: str | None) -> End:
     try:
         opened = await found_connection(ctx, connection)
         if source is None:
-            pages = connectors.target(ctx.tenant.id, opened, spec).read_all(spec.key)
+            pages = connectors.target(ctx.tenant, opened, spec).read_all(spec.key)
         else:
-            pages = connectors.source(ctx.tenant.id, opened).read(spec.source)
+            pages = connectors.source(ctx.tenant, opened).read(spec.source)
         async for page in pages:
             columns = sorted(page[0]) if page else ()
             break
@@ -196,8 +196,8 @@ def lock_name(tenant_id: UUID, connection: str) -> str:
 
 async def _wired(ctx: Ctx, spec: Pipeline, version: str) -> Wired:
     connectors = ctx.port(Connectors)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
-    source = connectors.source(ctx.tenant.id, await found_connection(ctx, spec.source.connection))
-    target = connectors.target(ctx.tenant.id, await found_connection(ctx, spec.target.connection), spec)
+    source = connectors.source(ctx.tenant, await found_connection(ctx, spec.source.connection))
+    target = connectors.target(ctx.tenant, await found_connection(ctx, spec.target.connection), spec)
     return Wired(spec, version, source, target)
 
 
