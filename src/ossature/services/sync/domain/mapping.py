@@ -7,7 +7,7 @@ A field is made by one head (`column`, `const`, `date`, ...), then shaped by `st
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -40,6 +40,7 @@ HEADS: Mapping[str, frozenset[str]] = {
 SHAPES = frozenset({"strip", "collapse_spaces", "lower", "upper", "table", "truncate", "default"})
 _DAY_FIRST = ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%Y %H:%M:%S")
 _BLANKS = re.compile(r"\s+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -161,10 +162,23 @@ class Mapper:
     fields: Mapping[str, FieldMap]
     lookups: Lookups
     check: Callable[[Row], None] = _anything
+    _ways: tuple[tuple[str, FieldMap, str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out which fields are columns as they are."""
+        ways = [(name, one, (one.column or "") if _is_plain(one) else "") for name, one in self.fields.items()]
+        object.__setattr__(self, "_ways", tuple(ways))
 
     def record(self, row: Row) -> dict[str, Any]:
         """The record that a row means. Raises: RowRefused."""
-        record = {name: self._made(name, field, row) for name, field in self.fields.items()}
+        record: dict[str, Any] = {}
+        for name, field_map, column in self._ways:
+            value = row.get(column) if column else None
+            # Most cells are such text, of which nothing can be wrong: a tenth of the time of the whole way.
+            if value.__class__ is str and value.isascii() and value.isprintable():
+                record[name] = value.strip() if field_map.strip else value
+            else:
+                record[name] = self._made(name, field_map, row)
         self.check(record)
         return record
 
@@ -191,6 +205,12 @@ class Mapper:
         if field.on_missing == "first" and records:
             return records[0].get(field.give or "")
         raise RowRefused(name, "lookup_miss", f"{masked(wanted)} is not among the {field.lookup}")
+
+
+def _is_plain(field: FieldMap) -> bool:
+    """Whether text in a column is at most stripped."""
+    shapes = (field.collapse_spaces, field.lower, field.upper, field.table is not None, field.truncate is not None)
+    return field.head == "column" and field.default is None and not any(shapes)
 
 
 def masked(value: Any) -> str:  # noqa: ANN401 - a cell
@@ -322,5 +342,5 @@ def _refuse_dirt(name: str, value: Any) -> None:  # noqa: ANN401
             continue
         if "\ufffd" in text:
             raise RowRefused(name, "invalid", "a character was lost when this was stored")
-        if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter not in "\t\n\r" for letter in text):
+        if _CONTROLS.search(text):
             raise RowRefused(name, "invalid", "it holds a control character")

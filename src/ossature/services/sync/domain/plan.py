@@ -18,7 +18,7 @@ from ossature.services.sync.domain.order import REMOVALS
 from ossature.services.sync.domain.problems import PlanTampered
 
 SCHEMA = "ossature.sync.plan/1"
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def write_plan(plan: Plan) -> bytes:
         "budget": dict(plan.budget),
         "counts": plan.counts,
     }
-    lines = [_encode(header), *(_encode(asdict(operation)) for operation in plan.operations)]
+    lines = [_encode(header), *map(_encode, plan.operations)]
     body = b"\n".join(lines) + b"\n"
     end = {"end": True, "ops": len(plan.operations), "sha256_of_previous": hashlib.sha256(body).hexdigest()}
     return body + _encode(end) + b"\n"

@@ -118,7 +118,7 @@ def _take_in(reading: Reading, spec: Pipeline, mapper: Mapper, rows: Rows, *, pr
         reading.missing_columns = len(spec.columns(profile) - rows[0].keys())
     for row in rows:
         reading.source_rows += 1
-        reading.digest.update(repr(sorted(row.items())).encode())
+        reading.digest.update(repr(row).encode())
         found = _wanted(reading, spec, mapper, row, profile=profile)
         if found is not None:
             keys.append(found[0])
