@@ -6,6 +6,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from sqlalchemy import text
 
+from ossature.kernel.cache.memory import Memory
+from ossature.kernel.cache.pack import JsonPacking
+from ossature.kernel.cache.port import Keep
+from ossature.kernel.cache.room import Room
+from ossature.kernel.cache.shelf import Shelf
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.observe import export, tracing
@@ -129,6 +134,22 @@ async def test_statements_are_parts_of_the_trace(kept: export.Kept, tmp_path: Pa
     assert (statement.name, statement.parent_id, statement.kind) == ("db.query", job.span_id, "client")
     assert statement.attributes == {"db.system.name": "sqlite", "db.query.text": "SELECT 1"}
     assert statement.ended_ns > statement.started_ns >= job.started_ns
+
+
+async def test_what_is_fetched_for_the_cache_is_a_part_of_its_part(kept: export.Kept) -> None:
+    room = Room("prices", shelf=Shelf(Memory(most_bytes=100_000)), packing=JsonPacking())
+
+    async def fetch() -> int:
+        with tracing.span("fetch"):
+            return 17
+
+    with tracing.job("x", None) as job:
+        assert (await room.get_or_fill("EUR", fetch, Keep(ttl_s=60))).value == 17
+        assert (await room.get_or_fill("EUR", fetch, Keep(ttl_s=60))).value == 17  # out of memory: no part
+
+    fetched, filled, _ = kept.spans()
+    assert (fetched.name, fetched.parent_id) == ("fetch", filled.span_id)
+    assert (filled.name, filled.parent_id, filled.attributes) == ("cache.fill", job.span_id, {"cache.name": "prices"})
 
 
 def test_a_collector_receives_the_spans() -> None:

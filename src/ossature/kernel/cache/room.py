@@ -20,6 +20,7 @@ from ossature.kernel.cache.pack import Parcel
 from ossature.kernel.cache.port import Filled, Found, Keep, Packing
 from ossature.kernel.cache.shelf import Shelf
 from ossature.kernel.errors import Problem
+from ossature.kernel.observe import tracing
 
 log = structlog.get_logger()
 
@@ -89,7 +90,8 @@ class Room(Generic[V]):
         found = self.peek(key)
         if found is not None:
             return found
-        entry = await self._from_level2(self._prefix + key)
+        with tracing.span("cache.get", attributes={"cache.name": self.name}):
+            entry = await self._from_level2(self._prefix + key)
         if entry is None or clock.now() >= entry[1]:
             self.counts.misses += 1
             return None
@@ -120,7 +122,8 @@ class Room(Generic[V]):
             self._flights.start(full, lambda: self._renewed(full, old, fill, keep))
             self.counts.stale += 1
             return replace(cast("Found[V]", old[0]), how="stale")
-        return await self._flights.join(full, lambda: self._obtained(full, fill, keep))
+        with tracing.span("cache.fill", attributes={"cache.name": self.name}):  # what it fetches is a part of it
+            return await self._flights.join(full, lambda: self._obtained(full, fill, keep))
 
     async def bypass(self, key: str, fill: Fill[V], keep: Keep) -> Found[V]:
         """The answer fetched now, whatever is kept; it replaces that."""
