@@ -20,6 +20,7 @@ from ossature.kernel.db.engine import Database
 from ossature.kernel.db.listing import Filter, Found, Listable, ListQuery, Order
 from ossature.kernel.db.transaction import Db
 from ossature.kernel.jobs import store as jobs
+from ossature.kernel.legal import store as legal
 from ossature.kernel.links import store as links
 from ossature.kernel.notify import store as notify
 from ossature.kernel.quotas import store as quotas
@@ -60,6 +61,7 @@ LISTS: Mapping[str, tuple[Listable, Ask]] = {
     "dispatch_vehicle": (fleet.VEHICLES, lambda db, query: fleet.list_vehicles(db, MINE, query)),
     "dispatch_vehicle by plate": (search.BY_PLATE, lambda db, query: search.find_vehicles(db, MINE, query)),
     "jobs_job": (jobs.JOBS, lambda db, query: jobs.page(db, MINE, query)),
+    "legal_acceptance": (legal.ACCEPTANCES, lambda db, query: legal.acceptances(db, MINE, query)),
     "links_link": (links.LINKS, lambda db, query: links.links(db, MINE, query)),
     "notify_inbox": (notify.INBOX, lambda db, query: notify.list_inbox(db, MINE, HERS, query)),
     "predict_competition": (

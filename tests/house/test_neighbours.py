@@ -42,6 +42,7 @@ SHARED = {
     "command": "what is asked of a trip",
     "edition": "files of the pages about the API",
     "house_flag": "flags of the installation",
+    "kind": "legal documents of the installation",
     "language": "a language of a notice; the words that a tenant chose are asked for under its own key only",
     "model": "models of outside systems",
     "name": "schedules of the installation",
@@ -54,7 +55,7 @@ SHARED = {
 }
 # Lists of what the installation has, the same for all.
 ABOUT_THE_HOUSE = {
-    "GET /v1/auth/roles", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
+    "GET /v1/auth/roles", "GET /v1/legal/documents", "GET /v1/legal/limits", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
     "GET /v1/platform/flags",
     "GET /v1/quotas/plans",
     "GET /v1/queues", "GET /v1/schedules", "GET /v1/webhooks/events",

@@ -55,6 +55,7 @@ from ossature.kernel.jobs.schedule import Scheduler
 from ossature.kernel.jobs.settings import JobSettings
 from ossature.kernel.jobs.transport.broker import open_transport
 from ossature.kernel.jobs.worker import Worker
+from ossature.kernel.legal.service import service as legal_service
 from ossature.kernel.links.service import service as links_service
 from ossature.kernel.notify.service import service as notify_service
 from ossature.kernel.observe import metrics, tracing
@@ -101,6 +102,7 @@ GUESTS: tuple[Service, ...] = (
     webhooks_service,
     notify_service,
     links_service,
+    legal_service,
     console_service,
 )
 """The kernel's own services. They come in by the doors that everybody uses, and first."""

@@ -49,6 +49,7 @@ ADMIN_OBJECTS = frozenset(
         "privacy",
         "credentials",
         "links",
+        "legal",
     }
 )
 USER_READS = frozenset({"read:tenant", "read:budgets"})
