@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Row, String, select
+from sqlalchemy import Index, Row, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ossature.kernel import clock
@@ -16,7 +16,7 @@ from ossature.kernel.legal.domain import Acceptance, Document
 
 
 class AcceptanceRow(TenantOwned, Table):
-    """That a user accepted a version in a tenant, once. It goes with its user."""
+    """That a user accepted a version in a tenant, once. It stays when the account goes: it is what both sides point to."""
 
     __tablename__ = "legal_acceptance"
     __table_args__ = (
@@ -25,7 +25,7 @@ class AcceptanceRow(TenantOwned, Table):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_user.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID]
     kind: Mapped[str] = mapped_column(String(40))
     version: Mapped[date]
     language: Mapped[str] = mapped_column(String(10))

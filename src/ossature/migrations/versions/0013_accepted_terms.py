@@ -30,9 +30,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants_tenant.id"], name=op.f("fk_legal_acceptance_tenant_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["auth_user.id"], name=op.f("fk_legal_acceptance_user_id"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_legal_acceptance")),
     )
     with op.batch_alter_table("legal_acceptance", schema=None) as batch_op:
