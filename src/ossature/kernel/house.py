@@ -24,7 +24,6 @@ from ossature.kernel.console.service import service as console_service
 from ossature.kernel.context import SYSTEM, SYSTEM_TENANT, SYSTEM_TENANT_ID, Actor, Ctx, Tenant
 from ossature.kernel.crypto.kept import open_ring
 from ossature.kernel.crypto.ring import KeyRing
-from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.db.checks import DATABASE
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.notify import Notifier
@@ -116,7 +115,6 @@ _KERNEL_SETTINGS: tuple[type[Settings], ...] = (
     RedisSettings,
     ObserveSettings,
     CacheSettings,
-    CryptoSettings,
 )
 
 
@@ -185,7 +183,7 @@ class House:
 
     async def _furnish(self, stack: AsyncExitStack) -> None:
         """Make the parts, from the bottom up."""
-        config, database = self.config, self.database
+        config, database, var_dir = self.config, self.database, self.config.main.var_dir
         self.redis = connect(config[RedisSettings]) if config[RedisSettings].configured else None
         if self.redis is not None:
             stack.push_async_callback(self.redis.aclose)
@@ -195,12 +193,8 @@ class House:
         self.signals.subscribe(FORGET, self._forget_tenants, lost=self._forget_tenants)
         self.fanout = self._keep(Fanout, self._fanout())
         stack.push_async_callback(self.fanout.close)
-        self.cache = self._keep(
-            Caches,
-            Caches(
-                config[CacheSettings], redis=config[RedisSettings], var_dir=config.main.var_dir, signals=self.signals
-            ),
-        )
+        caches = Caches(config[CacheSettings], redis=config[RedisSettings], var_dir=var_dir, signals=self.signals)
+        self.cache = self._keep(Caches, caches)
         stack.push_async_callback(self.cache.close)
         catalogue = Catalogue.of(self.services)
         jobs = {job.name: job for job in (*jobs_of(self.services), *catalogue.deliveries)}

@@ -73,9 +73,11 @@ class Session:
         from ossature.kernel.crypto.settings import CryptoSettings  # noqa: PLC0415 - see above
         from ossature.kernel.db.engine import Database  # noqa: PLC0415 - see above
         from ossature.kernel.db.settings import DatabaseSettings  # noqa: PLC0415 - see above
+        from ossature.kernel.secrets.aws import AwsSettings  # noqa: PLC0415 - see above
+        from ossature.kernel.secrets.vault import VaultSettings  # noqa: PLC0415 - see above
 
         self.only_here()
-        config = Config.load([DatabaseSettings, CryptoSettings])
+        config = Config.load([DatabaseSettings, CryptoSettings, VaultSettings, AwsSettings])
         database = Database(config[DatabaseSettings], var_dir=config.main.var_dir, ring=open_ring(config))
         try:
             yield database

@@ -103,8 +103,7 @@ class Sealed(ABC, Generic[_T]):
             statement = statement.where(self._row > after)
         done, broken = 0, list[UUID]()
         rows = await db.all(statement)
-        for row in rows:
-            row_id, stored = row[0], row[1]
+        for row_id, stored in map(tuple, rows):
             try:
                 value = self.open(ring, row_id, stored, secret=secret)
             except CannotOpen:

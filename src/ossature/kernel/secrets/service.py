@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Final
 
 from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.http.secret import installation_secret
+from ossature.kernel.secrets.aws import AwsSettings
 from ossature.kernel.secrets.checks import KEY_RING
 from ossature.kernel.secrets.jobs import JOBS
 from ossature.kernel.secrets.usecases import SealedColumns
+from ossature.kernel.secrets.vault import VaultSettings
 from ossature.kernel.service import Service
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def _columns(house: "House") -> SealedColumns:
 service: Final = Service(
     name="secrets",
     title="Secrets: the key ring and what it seals",
-    settings=(CryptoSettings,),
+    settings=(CryptoSettings, VaultSettings, AwsSettings),
     jobs=JOBS,
     offers={SealedColumns: _columns},
     checks=(KEY_RING,),
