@@ -66,7 +66,7 @@ GATES = (
     Gate("pattern tests", f"ast-grep test --config {PATTERNS} --skip-snapshot-tests"),
     Gate("spelling", "codespell src packages docs tests README.md CHANGELOG.md deploy bench"),
     Gate("yaml", "yamllint -s deploy .github .gitlab-ci.yml"),
-    Gate("compose", f"{SCHEMA}.compose-spec deploy/compose/*.yaml"),
+    Gate("compose", f"{SCHEMA}.compose-spec deploy/compose/*.yaml deploy/vault/compose.yaml"),
     Gate("workflows", f"{SCHEMA}.github-workflows .github/workflows/*.yml"),
     Gate("gitlab", f"{SCHEMA}.gitlab-ci --data-transform gitlab-ci .gitlab-ci.yml"),
     Gate("scripts", "shellcheck .ci/run deploy/**/*.sh"),

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -100,6 +100,20 @@ class Settings(BaseSettings):
         """What is wrong with this group in view of all others; empty when all is well."""
         del config
         return ()
+
+
+class SourceAway(Misconfigured):
+    """A place where settings are kept was asked, and gave no answer that can be used."""
+
+    title = "Source of settings away"
+
+
+class Source(Settings):
+    """A group that says where further settings are kept, such as a Vault. They go before those of the environment."""
+
+    def fetch(self) -> Mapping[str, str]:
+        """Settings with their values, by their variables, with our prefix or without. Raises: SourceAway."""
+        return {}
 
 
 class MainSettings(Settings, room=""):
@@ -208,6 +222,8 @@ class Config:
         findings: list[Finding] = []
         layers = list(_layers(environ, findings))
         sources: dict[str, str] = {}
+        fetched = dict(_fetched(wanted, layers, environ, findings))
+        layers = [*fetched.items(), *layers]
         read: list[Settings] = []
         for group in wanted:
             values = {**dict(_well_known(group, environ, sources)), **_merge(group, layers, sources)}
@@ -216,7 +232,7 @@ class Config:
             except ValidationError as error:
                 findings.extend(_explain(group, error))
                 read.append(group.model_construct())
-        findings.extend(_unknown(wanted, layers, but=environ.get("OSSATURE_SECRETS_DIR", "")))
+        findings.extend(_unknown(wanted, layers, but={environ.get("OSSATURE_SECRETS_DIR", ""), *fetched}))
         config = cls(read, sources)
         if not any(finding.severity is Severity.ERROR for finding in findings):
             for group_read in read:
@@ -254,6 +270,29 @@ def _layers(environ: Mapping[str, str], findings: list[Finding]) -> Iterator[tup
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else type(error).__name__  # what it holds may be secret
             findings.append(Finding(locator, f"leads to {place!r}, which cannot be read: {why}", "Mend or remove it."))
+
+
+def _fetched(
+    groups: Sequence[type[Settings]],
+    layers: Sequence[tuple[str, Mapping[str, Any]]],
+    environ: Mapping[str, str],
+    findings: list[Finding],
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What the sources among these groups keep, by their rooms. Notes in `findings` which of them is away."""
+    for group in groups:
+        if not issubclass(group, Source):
+            continue
+        try:
+            source = group.model_validate({**dict(_well_known(group, environ, {})), **_merge(group, layers, {})})
+        except ValidationError:
+            continue  # explained where all groups are read
+        try:
+            kept = source.fetch()
+        except SourceAway as away:
+            fix = "What stands in the environment and in files holds meanwhile."
+            findings.append(Finding(f"{PREFIX}{group.room.upper()}", f"is away: {away}", fix, Severity.WARNING))
+            continue
+        yield group.room, {f"{PREFIX}{name.upper().removeprefix(PREFIX)}": value for name, value in kept.items()}
 
 
 def _read_env(file: Path) -> Mapping[str, Any]:
@@ -344,17 +383,17 @@ def _explain(group: type[Settings], error: ValidationError) -> Iterator[Finding]
 
 
 def _unknown(
-    groups: Sequence[type[Settings]], layers: Iterable[tuple[str, Mapping[str, Any]]], *, but: str
+    groups: Sequence[type[Settings]], layers: Iterable[tuple[str, Mapping[str, Any]]], *, but: Collection[str]
 ) -> Iterator[Finding]:
     """Names with our prefix that no group reads: a typing error would otherwise be silently ignored.
 
-    but: the source in which there may be anything: a folder of secrets often serves several programs.
+    but: sources in which there may be anything: a folder of secrets often serves several programs.
     """
     known = {group.variable(name) for group in groups for name in group.model_fields}
     known |= {name for group in groups for name in group.well_known.values()}
     starts = tuple(group.variable(prefix) for group in groups for prefix in group.open_fields.values())
     for source, layer in layers:
-        for name in sorted(layer) if source != but else ():
+        for name in sorted(layer) if source not in but else ():
             if not name.startswith(PREFIX) or name in known or name in _LOCATORS or name.startswith(starts):
                 continue
             near = difflib.get_close_matches(name, known, n=1)

@@ -22,6 +22,8 @@ from ossature.kernel.cache.settings import CacheSettings
 from ossature.kernel.config import Config, MainSettings, Settings
 from ossature.kernel.console.service import service as console_service
 from ossature.kernel.context import SYSTEM, SYSTEM_TENANT, SYSTEM_TENANT_ID, Actor, Ctx, Tenant
+from ossature.kernel.crypto.kept import open_ring
+from ossature.kernel.crypto.ring import KeyRing
 from ossature.kernel.db.checks import DATABASE
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.notify import Notifier
@@ -81,6 +83,7 @@ from ossature.kernel.outbound.transports import transports
 from ossature.kernel.quotas.limiter import EdgeLimiter
 from ossature.kernel.quotas.meter import Meter, metered
 from ossature.kernel.quotas.service import service as quotas_service
+from ossature.kernel.secrets.service import service as secrets_service
 from ossature.kernel.service import Factory, Job, Service
 from ossature.kernel.tenants import store as tenants
 from ossature.kernel.tenants.registry import FORGET
@@ -103,6 +106,7 @@ GUESTS: tuple[Service, ...] = (
     notify_service,
     links_service,
     legal_service,
+    secrets_service,
     console_service,
 )
 """The kernel's own services. They come in by the doors that everybody uses, and first."""
@@ -159,7 +163,8 @@ class House:
         self.config = config
         self.database = database
         self._tenants: dict[UUID, Tenant] = {}
-        self._parts: dict[type, Any] = {Config: config, Database: database}
+        self.ring = database.ring
+        self._parts: dict[type, Any] = {Config: config, Database: database, KeyRing: self.ring}
         self._factories: dict[type, Factory] = {}
         for service in services:
             self._factories.update(service.offers)
@@ -172,7 +177,7 @@ class House:
         Raises: Misconfigured.
         """
         async with AsyncExitStack() as stack:
-            database = Database(config[DatabaseSettings], var_dir=config.main.var_dir)
+            database = Database(config[DatabaseSettings], var_dir=config.main.var_dir, ring=open_ring(config))
             stack.push_async_callback(database.close)
             house = cls(everybody(services), config, database)
             await house._furnish(stack)
@@ -180,7 +185,7 @@ class House:
 
     async def _furnish(self, stack: AsyncExitStack) -> None:
         """Make the parts, from the bottom up."""
-        config, database = self.config, self.database
+        config, database, var_dir = self.config, self.database, self.config.main.var_dir
         self.redis = connect(config[RedisSettings]) if config[RedisSettings].configured else None
         if self.redis is not None:
             stack.push_async_callback(self.redis.aclose)
@@ -190,12 +195,8 @@ class House:
         self.signals.subscribe(FORGET, self._forget_tenants, lost=self._forget_tenants)
         self.fanout = self._keep(Fanout, self._fanout())
         stack.push_async_callback(self.fanout.close)
-        self.cache = self._keep(
-            Caches,
-            Caches(
-                config[CacheSettings], redis=config[RedisSettings], var_dir=config.main.var_dir, signals=self.signals
-            ),
-        )
+        caches = Caches(config[CacheSettings], redis=config[RedisSettings], var_dir=var_dir, signals=self.signals)
+        self.cache = self._keep(Caches, caches)
         stack.push_async_callback(self.cache.close)
         catalogue = Catalogue.of(self.services)
         jobs = {job.name: job for job in (*jobs_of(self.services), *catalogue.deliveries)}

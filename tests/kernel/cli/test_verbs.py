@@ -32,6 +32,8 @@ def test_every_verb_of_a_group_has_an_example(ossature: Ossature) -> None:
         "cache": "stats clear invalidate",
         "audit": "verify",
         "webhooks": "test",
+        "keys": "list rotate reencrypt new",
+        "secrets": "migrate rotate",
         "logs": "tail",
         "db": "report",
     }.items():

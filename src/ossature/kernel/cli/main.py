@@ -54,6 +54,8 @@ VERBS = {
     "schedules": Verb("schedules", "Look at schedules; run one now.", WORK),
     "cache": Verb("cache", "Look at caches; clear or invalidate them.", WORK),
     "audit": Verb("audit", "Prove that the audit trail is as it was written.", WORK),
+    "keys": Verb("keys", "Look at the key ring; turn it; seal old values anew.", WORK),
+    "secrets": Verb("secrets", "Move secrets to a Vault or to AWS; replace one there.", WORK),
     "webhooks": Verb("webhooks", "Send a test event to an endpoint.", WORK),
 }
 
