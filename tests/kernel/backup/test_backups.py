@@ -218,9 +218,12 @@ def test_a_file_that_leads_out_of_the_installation_is_refused(small: Installatio
         member.size = 1
         tar.addfile(member, BytesIO(b"x"))
 
+    def places() -> list[Path | None]:
+        place = small.backups().state()
+        return [place.place_of(one) for one in state.unpack(archive, tmp_path / "unpacked")]
+
     with pytest.raises(BackupDamaged):
-        for one in state.unpack(archive, tmp_path / "unpacked"):
-            small.backups().state().place_of(one)
+        places()
 
 
 def test_a_name_that_is_none_of_a_backup_leads_nowhere(small: Installation) -> None:

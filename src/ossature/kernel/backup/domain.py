@@ -33,9 +33,9 @@ class BackupDoesNotFit(InvalidInput):
 
 
 class BackupIsRunning(Conflict):
-    """Another backup is being made in the same folder; wait for its end."""
+    """Another process makes a backup or holds a drill in the same folder; wait for its end."""
 
-    title = "A backup is being made"
+    title = "Backup is running"
 
 
 class DatabaseInUse(Conflict):
@@ -54,6 +54,12 @@ class BackupProgramFailed(Unavailable):
     """A program that comes with PostgreSQL failed, or took too long; the detail is what it said."""
 
     title = "Program failed"
+
+
+class NoScratchDatabase(Misconfigured):
+    """A drill needs a database of its own beside the real one, which the role may not make: ALTER ROLE ... CREATEDB."""
+
+    title = "No scratch database"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from ossature.kernel.files import store as files
 from ossature.kernel.files.blobs import DiskBlobs
 
 FOLDER: Final = "drills"
-SCRATCH: Final = "ossature_drill_"
+_SCRATCH: Final = "_drill_"
+_NAME_MOST: Final = 40
 _BATCH: Final = 500
 _KEPT: Final = 100
 
@@ -69,9 +70,14 @@ class _Seen:
 async def drill(backups: Backups, manifest: Manifest) -> Drill:
     """Restore a backup into a scratch database, prove it, and write a report beside the backups.
 
-    Raises: BackupDoesNotFit; asyncpg.PostgresError when no scratch database may be made.
+    Raises: BackupDoesNotFit, BackupIsRunning, NoScratchDatabase.
     """
     backups.check_kind(manifest)
+    with backups.shelf.alone("drill"):
+        return await _drill(backups, manifest)
+
+
+async def _drill(backups: Backups, manifest: Manifest) -> Drill:
     at, began_s = clock.now(), time.monotonic()
     seen = _Seen({}, 0, 0, 0, tuple(await asyncio.to_thread(backups.damage, manifest)))
     if not seen.faults:
@@ -118,7 +124,10 @@ async def _scratch(backups: Backups, manifest: Manifest, work: Path) -> AsyncIte
         return
     from ossature.kernel.backup import postgres  # noqa: PLC0415 - needs the extra [postgres]
 
-    cluster, name = backups.cluster(), f"{SCRATCH}{secrets.token_hex(6)}"
+    cluster = backups.cluster()
+    prefix = f"{cluster.database[:_NAME_MOST]}{_SCRATCH}"
+    await postgres.drop_left(cluster, prefix)
+    name = f"{prefix}{secrets.token_hex(4)}"
     # Roles that the real database is granted to need not exist where a drill is held.
     sql = await as_sql(backups, manifest, work, privileges=False)
     async with postgres.scratch(cluster, name) as scratch:

@@ -14,7 +14,7 @@ import asyncpg  # type: ignore[import-untyped] # without types
 from sqlalchemy.engine import URL
 
 from ossature.kernel.backup import programs
-from ossature.kernel.backup.domain import BackupProgramFailed
+from ossature.kernel.backup.domain import BackupProgramFailed, NoScratchDatabase
 
 _TABLES: Final = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -191,14 +191,25 @@ def _counting(tables: Mapping[str, int]) -> Iterator[str]:
 
 @asynccontextmanager
 async def scratch(cluster: Cluster, name: str) -> AsyncIterator[Cluster]:
-    """An empty database beside, gone when the block ends. Raises: asyncpg.PostgresError."""
+    """An empty database beside, gone when the block ends. Raises: NoScratchDatabase."""
     async with cluster.connected() as connection:
-        await connection.execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+        try:
+            await connection.execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise NoScratchDatabase(f"{cluster.user} may not make a database.") from error
     try:
         yield cluster.database_named(name)
     finally:
         async with cluster.connected() as connection:
             await connection.execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+
+
+async def drop_left(cluster: Cluster, prefix: str) -> None:
+    """Remove the scratch databases that a killed process left."""
+    async with cluster.connected() as connection:
+        rows = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", prefix)
+        for row in rows:
+            await connection.execute(f"DROP DATABASE IF EXISTS {_quoted(row['datname'])} WITH (FORCE)")
 
 
 async def listed(folder: str, source: Path, tables: Mapping[str, int]) -> list[str]:

@@ -27,17 +27,23 @@ class Shelf:
         self.folder = folder
 
     @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """The time in which no other process does the same with these backups. Raises: BackupIsRunning."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / f".{what}").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupIsRunning from None
+            yield
+
+    @contextmanager
     def drafting(self) -> Iterator[Path]:
         """An empty folder for a new backup, for one maker at a time; removed at the end unless it was published.
 
         Raises: BackupIsRunning.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BackupIsRunning from None
+        with self.alone("lock"):
             for left in self.folder.glob(f"{_DRAFT}*"):
                 shutil.rmtree(left, ignore_errors=True)
             name = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
