@@ -110,6 +110,7 @@ def test_a_typing_error_in_a_name_is_pointed_out() -> None:
 
 
 GOOD = {
+    "OSSATURE_CRYPTO_RING_FILE": "/srv/shared/keyring.json",
     "OSSATURE_PROFILE": "production",
     "OSSATURE_SECRET_KEY": "q8Zr2mVx0LkTw4JdYb7NcEsG1hPuA9Fo",
     "OSSATURE_PUBLIC_URL": "https://api.example.org",
@@ -126,6 +127,8 @@ RULES: list[tuple[str, dict[str, str], str, Severity]] = [
     ("a plain http public URL", {**GOOD, "OSSATURE_PUBLIC_URL": "http://api.example.org"}, "OSSATURE_PUBLIC_URL", Severity.ERROR),
     ("SQLite on several hosts", {**GOOD, "OSSATURE_HOSTS": "2", "OSSATURE_DATABASE_URL": ""}, "OSSATURE_DATABASE_URL", Severity.ERROR),
     ("no Redis on several hosts", {**GOOD, "OSSATURE_HOSTS": "2", "OSSATURE_REDIS_URL": ""}, "OSSATURE_REDIS_URL", Severity.ERROR),
+    ("a key ring on each host", {**GOOD, "OSSATURE_HOSTS": "2", "OSSATURE_CRYPTO_RING_FILE": ""}, "OSSATURE_CRYPTO_KEYS", Severity.ERROR),
+    ("a key ring that is none", {**GOOD, "OSSATURE_CRYPTO_KEYS": "s3cret"}, "OSSATURE_CRYPTO_KEYS", Severity.ERROR),
     ("wildcard CORS", {**GOOD, "OSSATURE_HTTP_CORS_ORIGINS": "*"}, "OSSATURE_HTTP_CORS_ORIGINS", Severity.ERROR),
     ("CORS for whoever hides", {**DEVELOPMENT, "OSSATURE_HTTP_CORS_ORIGINS": "null"}, "OSSATURE_HTTP_CORS_ORIGINS", Severity.ERROR),
     ("CORS for a page", {**DEVELOPMENT, "OSSATURE_HTTP_CORS_ORIGINS": "https://app.example.org/page"}, "OSSATURE_HTTP_CORS_ORIGINS", Severity.ERROR),

@@ -23,6 +23,9 @@ from ossature.kernel.cache.settings import CacheSettings
 from ossature.kernel.config import Config, MainSettings, Settings
 from ossature.kernel.console.service import service as console_service
 from ossature.kernel.context import SYSTEM, SYSTEM_TENANT, SYSTEM_TENANT_ID, Actor, Ctx, Tenant
+from ossature.kernel.crypto.kept import open_ring
+from ossature.kernel.crypto.ring import KeyRing
+from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.db.checks import DATABASE
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.notify import Notifier
@@ -108,8 +111,12 @@ GUESTS: tuple[Service, ...] = (
 """The kernel's own services. They come in by the doors that everybody uses, and first."""
 
 _KERNEL_SETTINGS: tuple[type[Settings], ...] = (
-    *(MainSettings, DatabaseSettings, RedisSettings),
-    *(ObserveSettings, CacheSettings),
+    MainSettings,
+    DatabaseSettings,
+    RedisSettings,
+    ObserveSettings,
+    CacheSettings,
+    CryptoSettings,
 )
 
 
@@ -156,7 +163,8 @@ class House:
         self.config = config
         self.database = database
         self._tenants: dict[UUID, Tenant] = {}
-        self._parts: dict[type, Any] = {Config: config, Database: database}
+        self.ring = database.ring
+        self._parts: dict[type, Any] = {Config: config, Database: database, KeyRing: self.ring}
         self._factories: dict[type, Factory] = {}
         for service in services:
             self._factories.update(service.offers)
@@ -169,7 +177,7 @@ class House:
         Raises: Misconfigured.
         """
         async with AsyncExitStack() as stack:
-            database = Database(config[DatabaseSettings], var_dir=config.main.var_dir)
+            database = Database(config[DatabaseSettings], var_dir=config.main.var_dir, ring=open_ring(config))
             stack.push_async_callback(database.close)
             house = cls(everybody(services), config, database)
             await house._furnish(stack)

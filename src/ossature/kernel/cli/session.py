@@ -69,12 +69,14 @@ class Session:
     async def database(self) -> "AsyncIterator[Database]":
         """The database alone, without a house around it."""
         from ossature.kernel.config import Config  # noqa: PLC0415 - see above
+        from ossature.kernel.crypto.kept import open_ring  # noqa: PLC0415 - see above
+        from ossature.kernel.crypto.settings import CryptoSettings  # noqa: PLC0415 - see above
         from ossature.kernel.db.engine import Database  # noqa: PLC0415 - see above
         from ossature.kernel.db.settings import DatabaseSettings  # noqa: PLC0415 - see above
 
         self.only_here()
-        config = Config.load([DatabaseSettings])
-        database = Database(config[DatabaseSettings], var_dir=config.main.var_dir)
+        config = Config.load([DatabaseSettings, CryptoSettings])
+        database = Database(config[DatabaseSettings], var_dir=config.main.var_dir, ring=open_ring(config))
         try:
             yield database
         finally:

@@ -13,6 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from ossature.kernel.crypto.ring import KeyRing
 from ossature.kernel.db.link import WRITES, AsyncLink, Link, ThreadLink
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.db.transaction import Db, TransactionBroken
@@ -29,11 +30,12 @@ class Database:
     """Where all rows lie. Make one per process; `close()` it at the end.
 
     `tenant(id)` gives a view that row-level security narrows on PostgreSQL; `system()` one across all tenants, for the
-    worker, the scheduler and other work that belongs to nobody in particular.
+    worker, the scheduler and other work that belongs to nobody in particular. ring: seals what tables hold sealed.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, var_dir: Path = Path("var")) -> None:
+    def __init__(self, settings: DatabaseSettings, *, var_dir: Path = Path("var"), ring: KeyRing | None = None) -> None:
         self.settings = settings
+        self._ring = ring
         self.url = make_url(settings.resolved_url(var_dir))
         self.dialect = self.url.get_backend_name()
         # SQLite has one writer. Waiting for it here is fair and costs nothing; waiting inside SQLite is a sleeping poll.
@@ -57,6 +59,13 @@ class Database:
         else:
             msg = f"{self.dialect} is not a database of this house: use sqlite or postgresql+asyncpg."
             raise Misconfigured(msg)
+
+    @property
+    def ring(self) -> KeyRing:
+        """What seals secret columns. Raises: Misconfigured when this database was opened to work without them."""
+        if self._ring is None:
+            raise Misconfigured("This database was opened without a key ring.")
+        return self._ring
 
     @property
     def embedded(self) -> bool:

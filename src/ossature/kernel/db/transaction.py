@@ -14,6 +14,7 @@ from sqlalchemy import Executable, Row, text
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from ossature.kernel.crypto.ring import KeyRing
 from ossature.kernel.db.explain import EXPLAINABLE, plan_of
 from ossature.kernel.db.link import Answer, Link, Parameters
 from ossature.kernel.db.statistics import Statistics
@@ -110,6 +111,11 @@ class Db:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._database.dialect
+
+    @property
+    def ring(self) -> KeyRing:
+        """What seals secret columns, see `kernel.db.sealed`."""
+        return self._database.ring
 
     @property
     def is_writing(self) -> bool:
