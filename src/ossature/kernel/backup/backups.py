@@ -30,6 +30,9 @@ from ossature.kernel.backup.shelf import Shelf
 from ossature.kernel.backup.state import State
 from ossature.kernel.backup.work import working
 from ossature.kernel.config import Config
+from ossature.kernel.crypto.kept import open_ring
+from ossature.kernel.crypto.ring import UnknownKey
+from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.errors import Misconfigured
 from ossature.kernel.files.settings import FileSettings
@@ -57,6 +60,7 @@ class Backups:
         self.config = config
         self.settings = config[BackupSettings]
         self.shelf = Shelf(self.settings.place(config))
+        self.ring = open_ring(config)
         self.url = _url(config)
         self.dialect: Literal["sqlite", "postgresql"] = (
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
@@ -74,6 +78,20 @@ class Backups:
             raise Misconfigured("A database in memory has no backup.")
         return Path(self.url.database)
 
+    @property
+    def ring_file(self) -> Path:
+        """Where the key ring lies, unless it stands in the settings."""
+        named = self.config[CryptoSettings].ring_file
+        return Path(named) if named else self.var_dir / "keyring.json"
+
+    @property
+    def ring_is_at_risk(self) -> bool:
+        """Whether the ring that opens the backups would be gone with the folder that they are made of."""
+        settings = self.config[CryptoSettings]
+        if not self.settings.sealed or settings.keys.get_secret_value():
+            return False
+        return self.ring_file.absolute().is_relative_to(self.var_dir.absolute())
+
     def cluster(self) -> "Cluster":
         """The PostgreSQL database, for its programs."""
         # Needs the extra [postgres].
@@ -86,7 +104,7 @@ class Backups:
         files = self.config[FileSettings]
         blobs = self.var_dir / files.folder
         keeps = self.settings.blobs and not files.s3_bucket
-        besides = [self.shelf.folder, *(() if keeps else (blobs,))]
+        besides = [self.shelf.folder, self.ring_file, *(() if keeps else (blobs,))]
         if self.dialect == "sqlite":
             file = self.database_file
             besides += [file.with_name(file.name + suffix) for suffix in sqlite.FILES]
@@ -105,13 +123,15 @@ class Backups:
             )
             database = work / _NAMES[form]
             copied = await self._copy(database, plain=plain)
-            parts = {DATABASE: await asyncio.to_thread(self._keep, database, draft)}
+            name = draft.name.partition("-")[2]
+            key = self.ring.active.id if self.settings.sealed else ""
+            parts = {DATABASE: await asyncio.to_thread(self._keep, database, draft, about=_about(name, DATABASE))}
             # After the database: contents of files are written before their rows, so each row finds its own.
             beside = work / _STATE_FILE
             count = await asyncio.to_thread(self.state().pack, beside)
-            parts[STATE] = await asyncio.to_thread(self._keep, beside, draft)
+            parts[STATE] = await asyncio.to_thread(self._keep, beside, draft, about=_about(name, STATE))
             manifest = Manifest(
-                name=draft.name.partition("-")[2],
+                name=name,
                 taken_at=taken_at,
                 finished_at=clock.now(),
                 product=version("ossature"),
@@ -122,6 +142,7 @@ class Backups:
                 tables=copied.tables,
                 state_files=count,
                 parts=parts,
+                key=key,
             )
             await asyncio.to_thread(self.shelf.publish, draft, manifest)
         return manifest
@@ -136,7 +157,7 @@ class Backups:
                 database = await asyncio.to_thread(self.opened, manifest, DATABASE, work)
                 found = await self._faults(manifest, database)
                 names = await asyncio.to_thread(state.unpack, self.opened(manifest, STATE, work), work / STATE)
-            except BackupDamaged as damage:
+            except (BackupDamaged, UnknownKey) as damage:
                 return [damage.detail or damage.title]
         if len(names) != manifest.state_files:
             found.append(f"{len(names)} files beside the database in place of {manifest.state_files}")
@@ -148,15 +169,19 @@ class Backups:
         return [fault for fault in faults if fault]
 
     def opened(self, manifest: Manifest, part: str, work: Path) -> Path:
-        """A part of a backup as a plain file in `work`. Raises: BackupDamaged."""
+        """A part of a backup as a plain file in `work`. Raises: BackupDamaged, UnknownKey."""
         if part not in manifest.parts:
             raise BackupDamaged(f"It has no part {part!r}.")
         source = self.shelf.path(manifest.name, manifest.parts[part].file)
         target = work / (_STATE_FILE if part == STATE else _NAMES[manifest.format])
+        packed = work / (target.name + pieces.PACKED)
         try:
-            pieces.unpack(source, target)
+            if manifest.key:
+                pieces.open_sealed(self.ring, source, packed, about=_about(manifest.name, part))
+            pieces.unpack(packed if manifest.key else source, target)
         except FileNotFoundError as error:
             raise BackupDamaged(f"{source.name} is missing.") from error
+        packed.unlink(missing_ok=True)
         return target
 
     def prune(self) -> list[str]:
@@ -200,11 +225,16 @@ class Backups:
             dumped.unlink()
         return _Copied(told.version, told.revision, told.tables)
 
-    def _keep(self, plain: Path, draft: Path) -> Part:
-        """A plain file as a part of the backup; it is gone afterwards."""
-        target = draft / (plain.name + pieces.PACKED)
-        pieces.pack(plain, target)
+    def _keep(self, plain: Path, draft: Path, *, about: str) -> Part:
+        """A plain file as a part of the backup; it is gone afterwards. Nothing unsealed comes to the backups' disk."""
+        packed = (plain.parent if self.settings.sealed else draft) / (plain.name + pieces.PACKED)
+        pieces.pack(plain, packed)
         plain.unlink()
+        if not self.settings.sealed:
+            return pieces.settled(packed)
+        target = draft / (packed.name + pieces.SEALED)
+        pieces.seal(self.ring, packed, target, about=about)
+        packed.unlink()
         return pieces.settled(target)
 
     async def _faults(self, manifest: Manifest, database: Path) -> list[str]:
@@ -216,6 +246,11 @@ class Backups:
         from ossature.kernel.backup import postgres  # noqa: PLC0415 - needs the extra [postgres]
 
         return await postgres.listed(self.settings.programs, database, manifest.tables)
+
+
+def _about(name: str, part: str) -> str:
+    """What a part is sealed for: that of another backup, or another part, is not taken for it."""
+    return f"backup/{name}/{part}"
 
 
 def _url(config: Config) -> URL:

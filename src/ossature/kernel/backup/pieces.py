@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from ossature.kernel.backup.domain import BackupDamaged, Part
+from ossature.kernel.crypto.ring import KeyRing, NotSealed, SealBroken
+from ossature.kernel.crypto.stream import open_stream, seal_stream
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -15,6 +17,7 @@ else:
     from backports import zstd
 
 PACKED: Final = ".zst"
+SEALED: Final = ".sealed"
 _CHUNK_BYTES: Final = 1024 * 1024
 _LEVEL: Final = 6
 
@@ -35,6 +38,21 @@ def unpack(source: Path, target: Path) -> None:
             os.fsync(plain.fileno())
     except (zstd.ZstdError, EOFError) as error:
         raise BackupDamaged(f"{source.name} cannot be unpacked: {error}") from error
+
+
+def seal(ring: KeyRing, source: Path, target: Path, *, about: str) -> None:
+    """Write `source` encrypted to `target`."""
+    with source.open("rb") as plain, target.open("xb") as sealed:
+        seal_stream(ring, plain, sealed, about=about)
+
+
+def open_sealed(ring: KeyRing, source: Path, target: Path, *, about: str) -> None:
+    """Write what `seal` was given to `target`. Raises: BackupDamaged; UnknownKey, after which nothing is written."""
+    try:
+        with source.open("rb") as sealed, target.open("xb") as plain:
+            open_stream(ring, sealed, plain, about=about)
+    except (SealBroken, NotSealed) as error:
+        raise BackupDamaged(f"{source.name} cannot be opened: {error.detail or error.title}") from error
 
 
 def settled(path: Path) -> Part:

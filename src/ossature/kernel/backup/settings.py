@@ -23,6 +23,7 @@ class BackupSettings(Settings, room="backup"):
     keep_weekly: int = Field(default=4, ge=0, description="So many weeks keep their newest backup.")
     keep_monthly: int = Field(default=12, ge=0, description="So many months keep their newest backup.")
     blobs: bool = Field(default=True, description="Take the files of this machine too; a bucket is never copied.")
+    sealed: bool = Field(default=True, description="Encrypt backups with the key ring, which is never in a backup.")
     programs: str = Field(
         default="", description="Folder of pg_dump, pg_restore and psql; empty looks where systems put them."
     )

@@ -17,8 +17,10 @@ from ossature.kernel.backup.shelf import sync_folder
 BLOBS: Final = "blobs"
 """Folder of the contents of files, in a backup."""
 _VAR: Final = "var"
-_MADE_ANEW: Final = ("cache.db", "console", "mail", "run", "sync-spill")
-"""What begins with one of these names: answers of others, pages that are open, mail that nobody sends, sockets."""
+_NOT_TAKEN: Final = ("cache.db", "console", "keyring.json", "mail", "run", "sync-spill")
+"""What begins with one of these names: answers of others, pages that are open, mail that nobody sends, sockets.
+
+The key ring is not made anew, but it opens the backups, so it must never lie in one."""
 _HIDDEN: Final = "."
 _WRITTEN: Final = ("parts", "spool")
 """Folders of contents that are still being written."""
@@ -94,7 +96,7 @@ class State:
         for path in _files(self._var, (*self._besides, *blobs)):
             relative = path.relative_to(self._var)
             first = relative.parts[0]
-            if not first.startswith((_HIDDEN, *_MADE_ANEW)):
+            if not first.startswith((_HIDDEN, *_NOT_TAKEN)):
                 yield path, f"{_VAR}/{relative.as_posix()}"
 
 

@@ -38,6 +38,8 @@ def create(
     removed = backups.prune() if prune else []
     said = f"{manifest.name}: {manifest.rows} rows, {manifest.state_files} files, {manifest.size_bytes} bytes."
     session.out.value(_row(manifest) | {"removed": removed}, said)
+    if backups.ring_is_at_risk:
+        session.out.remark(f"Keep a copy of {backups.ring_file} elsewhere: without it no backup can be opened.")
 
 
 @app.command("list")
@@ -149,6 +151,7 @@ def _row(manifest: Manifest) -> dict[str, Any]:
         "rows": manifest.rows,
         "files": manifest.state_files,
         "bytes": manifest.size_bytes,
+        "sealed": bool(manifest.key),
     }
 
 
