@@ -56,7 +56,8 @@ service: Final = Service(
         ),
         Alert(
             "BackupDrillFailed",
-            "backup_drill_faults > 0 and backup_drill_timestamp_seconds == scalar(max(backup_drill_timestamp_seconds))",
+            "max(backup_drill_faults and backup_drill_timestamp_seconds"
+            " == scalar(max(backup_drill_timestamp_seconds))) > 0",
             0,
             "warning",
             "The newest backup could not be restored as it should",
