@@ -1,8 +1,10 @@
 """Figures of backups for `/metrics`: what the newest backup and the newest drill were like."""
 
+from typing import Final
+
 from prometheus_client import Counter, Gauge
 
-_MODE = "mostrecent"
+_MODE: Final = "mostrecent"
 
 INTERVAL_SECONDS = Gauge(
     "backup_interval_seconds", "Time between scheduled backups; 0: none are.", multiprocess_mode=_MODE

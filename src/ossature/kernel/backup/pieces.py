@@ -24,7 +24,10 @@ _LEVEL: Final = 6
 
 def pack(source: Path, target: Path) -> None:
     """Write `source` compressed to `target`."""
-    options = {zstd.CompressionParameter.compression_level: _LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+    options: dict[int, int] = {
+        zstd.CompressionParameter.compression_level: _LEVEL,
+        zstd.CompressionParameter.checksum_flag: 1,
+    }
     with source.open("rb") as plain, zstd.ZstdFile(target, "w", options=options) as packed:
         shutil.copyfileobj(plain, packed, _CHUNK_BYTES)
 
