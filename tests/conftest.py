@@ -14,6 +14,7 @@ import asyncpg
 import hypothesis
 import pytest
 
+from ossature.kernel.crypto.ring import FixedKeys, Key, KeyRing
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.testing import schema
@@ -149,6 +150,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A fresh database; the test runs once on SQLite and once on PostgreSQL."""
-    opened = Database(DatabaseSettings(url=database_url))
+    opened = Database(DatabaseSettings(url=database_url), ring=KeyRing(FixedKeys(Key.new())))
     yield opened
     await opened.close()

@@ -45,7 +45,17 @@ async def test_every_part_is_checked_and_well_in_a_fresh_house(tmp_path: Path, r
         report = await house.inspector.everything()
 
     found = {finding.name: finding for finding in report.findings}
-    assert set(found) == {"disk", "clock", "database", "migrations", "redis", "providers", "queues", "broker"}
+    assert set(found) == {
+        "disk",
+        "clock",
+        "database",
+        "migrations",
+        "redis",
+        "providers",
+        "queues",
+        "broker",
+        "key_ring",
+    }
     assert report.health is Health.OK, found
     assert found["redis"].facts["version"]
     shutil.rmtree(tmp_path)

@@ -84,6 +84,7 @@ from ossature.kernel.outbound.transports import transports
 from ossature.kernel.quotas.limiter import EdgeLimiter
 from ossature.kernel.quotas.meter import Meter, metered
 from ossature.kernel.quotas.service import service as quotas_service
+from ossature.kernel.secrets.service import service as secrets_service
 from ossature.kernel.service import Factory, Job, Service
 from ossature.kernel.tenants import store as tenants
 from ossature.kernel.tenants.registry import FORGET
@@ -105,6 +106,7 @@ GUESTS: tuple[Service, ...] = (
     webhooks_service,
     notify_service,
     links_service,
+    secrets_service,
     backup_service,
     console_service,
 )

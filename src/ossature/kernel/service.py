@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ossature.kernel.config import Settings
     from ossature.kernel.context import Actor, Ctx
+    from ossature.kernel.db.sealed import Sealed
     from ossature.kernel.db.table import Table
     from ossature.kernel.errors import Problem
     from ossature.kernel.house import House
@@ -315,6 +316,7 @@ class Service:
     name: also the prefix of its tables, routes (`/v1/NAME`), settings, jobs and metrics.
     listens: fact -> jobs that handle it, each in a job of its own after the commit (argument `fact`).
     offers: promise (a Protocol of `contracts`) -> who keeps it. needs: promises that it counts on, checked at boot.
+    sealed: columns of its tables that the key ring seals; re-encryption goes through them.
     demo: fills a tenant with living data. simulated: the settings with which it asks the simulator at an address.
     prefix: None for `/v1/NAME`. lifespan: what it holds open in every process that serves or works.
     versions: routes of later versions, by number, served below `/v2/NAME` and so on, beside the first. deprecated:
@@ -338,6 +340,7 @@ class Service:
     providers: Sequence[Provider] = ()
     checks: Sequence[Check] = ()
     personal: Sequence[Personal] = ()
+    sealed: Sequence[Sealed[Any]] = ()
     commands: Typer | None = None
     pages: Sequence[Page] = ()
     graph: Sequence[type] = ()

@@ -6,15 +6,20 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pyotp
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import text
 
 from ossature.kernel import clock
-from ossature.kernel.auth.factors.domain import Safe, Totp, new_enrolment, new_recovery_code, plain, step_of
+from ossature.kernel.auth.factors.domain import new_enrolment, new_recovery_code, plain, step_of
+from ossature.kernel.auth.factors.store import APP_SECRET
+from ossature.kernel.crypto.ring import CannotOpen, FixedKeys, Key, KeyRing
 from ossature.kernel.quotas.settings import QuotaSettings
 from ossature.kernel.testing.houses import Home, open_house
 
@@ -103,11 +108,29 @@ def test_a_code_of_a_neighbouring_step_is_taken_and_none_further_away() -> None:
 
 def test_a_secret_is_opened_by_the_same_house_for_the_same_user_only() -> None:
     ada, bob = uuid4(), uuid4()
-    sealed = Safe(b"house").seal(ada, "SECRET")
+    ring = KeyRing(FixedKeys(Key.new()))
+    sealed = APP_SECRET.seal(ring, ada, "SECRET")
     assert b"SECRET" not in sealed
-    assert Safe(b"house").open(Totp(ada, sealed, None)) == "SECRET"
-    assert Safe(b"house").open(Totp(bob, sealed, None)) is None
-    assert Safe(b"another house").open(Totp(ada, sealed, None)) is None
+    assert APP_SECRET.open(ring, ada, sealed) == "SECRET"
+    for other, user in ((ring, bob), (KeyRing(FixedKeys(Key.new())), ada)):
+        with pytest.raises(CannotOpen):
+            APP_SECRET.open(other, user, sealed)
+
+
+def test_a_secret_that_was_sealed_before_there_was_a_key_ring_still_opens() -> None:
+    ada, bob = uuid4(), uuid4()
+    sealed = bytes.fromhex("00" * 12) + sealed_before(b"house", ada, "SECRET")
+    ring = KeyRing(FixedKeys(Key.new()))
+    assert APP_SECRET.open(ring, ada, sealed, secret=b"house") == "SECRET"
+    for house, user in ((b"house", bob), (b"another house", ada)):
+        with pytest.raises(CannotOpen):
+            APP_SECRET.open(ring, user, sealed, secret=house)
+
+
+def sealed_before(secret: bytes, user_id: UUID, value: str) -> bytes:
+    """As it was done then, with a nonce of zeros."""
+    key = HKDF(SHA256(), length=32, salt=None, info=b"ossature.auth.totp").derive(secret)
+    return AESGCM(key).encrypt(bytes(12), value.encode(), user_id.bytes)
 
 
 def test_recovery_codes_are_long_easy_to_write_down_and_never_the_same() -> None:

@@ -8,7 +8,7 @@ from ossature.kernel.backup import drill as drills
 from ossature.kernel.backup import restoring, state
 from ossature.kernel.backup.domain import BackupDamaged
 from ossature.kernel.backup.work import working
-from ossature.kernel.crypto.ring import UnknownKey
+from ossature.kernel.crypto.ring import CannotOpen
 from tests.kernel.backup.conftest import SECRET, Installation
 
 SQLITE = b"SQLite format 3\0"
@@ -58,7 +58,7 @@ async def test_an_older_key_still_opens_and_a_lost_ring_is_named(small: Installa
 
     small.backups().ring_file.unlink()
     (fault,) = await small.backups().verify(manifest)
-    with pytest.raises(UnknownKey, match=manifest.key):
+    with pytest.raises(CannotOpen, match=manifest.key):
         await restoring.restore(small.backups(), manifest)
     assert manifest.key in fault
     assert not (await drills.drill(small.backups(), manifest)).passed

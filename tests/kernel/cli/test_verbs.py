@@ -32,6 +32,7 @@ def test_every_verb_of_a_group_has_an_example(ossature: Ossature) -> None:
         "cache": "stats clear invalidate",
         "audit": "verify",
         "webhooks": "test",
+        "keys": "list rotate reencrypt new",
         "logs": "tail",
         "db": "report",
     }.items():

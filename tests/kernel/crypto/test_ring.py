@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from ossature.kernel import clock
 from ossature.kernel.config import Config, MainSettings, SettingsRefused
 from ossature.kernel.crypto.kept import RingFile, as_setting, open_ring
 from ossature.kernel.crypto.ring import (
@@ -29,8 +31,11 @@ from ossature.kernel.crypto.ring import (
 from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.crypto.stream import PIECE_BYTES, open_stream, seal_stream
 from ossature.kernel.errors import Misconfigured
+from ossature.kernel.testing.clocks import FakeClock
 
 OLD, NEW = Key.new(), Key.new()
+
+
 RING = KeyRing(FixedKeys(NEW, OLD))
 PLACES = st.text(max_size=40)
 
@@ -114,10 +119,19 @@ def test_a_key_that_is_not_on_the_ring_is_named() -> None:
 
 
 def test_another_key_under_the_same_name_opens_nothing() -> None:
-    impostor = KeyRing(FixedKeys(Key(NEW.id, Key.new().secret, NEW.created_at)))
+    impostor = KeyRing(FixedKeys(Key(NEW.id, Key.new().secret)))
 
     with pytest.raises(SealBroken):
         impostor.open(RING.seal(b"new", about="here"), about="here")
+
+
+def test_a_key_says_when_it_was_made_and_takes_no_id_that_is_taken() -> None:
+    taken = {f"{seconds:08x}{tail:04x}" for seconds in range(3) for tail in range(65535)}
+    with clock.using(FakeClock(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC))):
+        made = Key.new(besides=taken)
+
+    assert made.id == "00000002ffff"
+    assert made.created_at == datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
 
 
 def test_a_key_does_not_show_its_secret() -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
-from sqlalchemy import insert
+from sqlalchemy import insert, select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from ossature.kernel import clock
 from ossature.kernel.config import Config
 from ossature.kernel.context import Ctx, Tenant
+from ossature.kernel.crypto.ring import SealBroken
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.listing import ListQuery
 from ossature.kernel.db.transaction import Db
@@ -308,7 +309,39 @@ async def test_both_secrets_sign_while_one_takes_over_from_the_other(
     assert receiver.messages(old) == receiver.messages(new)
     with clock.using(Moved()) as moved:
         moved.advance(90_000)
-        assert (await office.do(usecases.read_endpoint, endpoint.id)).secrets == (new,)
+        async with office.database.begin(SHOP.id) as db:
+            assert await store.secrets_of(db, SHOP.id, endpoint.id) == (new,)
+
+
+async def test_secrets_are_sealed_each_for_its_own_place_and_those_from_before_still_sign(
+    office: Office, receiver: Receiver, endpoint: Endpoint
+) -> None:
+    other = await office.do(usecases.create_endpoint, url=receiver.url, events=["*"])
+    row = store.EndpointRow
+    async with office.database.begin() as db:
+        kept = {one.id: one.secret for one in await db.all(select(row.id, row.secret))}
+        assert all(one.startswith("osk1") for one in kept.values())
+        moved = update(row).where(row.id == other.id).values(secret=kept[endpoint.id])
+        await db.execute(moved)
+        with pytest.raises(SealBroken):
+            await store.secrets_of(db, SHOP.id, other.id)
+        await db.execute(update(row).where(row.id == endpoint.id).values(secret=endpoint.secrets[0]))
+        assert await store.secrets_of(db, SHOP.id, endpoint.id) == endpoint.secrets
+
+
+async def test_an_endpoint_whose_secret_cannot_be_read_is_listed_and_gets_a_new_one(
+    office: Office, receiver: Receiver, endpoint: Endpoint
+) -> None:
+    async with office.database.begin() as db:
+        await db.execute(update(store.EndpointRow).values(secret="osk1" + "A" * 150))
+    assert (await office.do(usecases.read_endpoint, endpoint.id)).secrets == ()
+
+    rotated = await office.do(usecases.rotate_secret, endpoint.id)
+    await office.publish(TripConfirmed("t1"))
+    await office.work()
+
+    assert len(rotated.secrets) == 1
+    assert len(receiver.messages(rotated.secrets[0])) == 1
 
 
 async def test_a_test_event_arrives(office: Office, receiver: Receiver, endpoint: Endpoint) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ossature.kernel.auth import api
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
-from ossature.kernel.auth.factors.store import RecoveryRow, TotpRow
+from ossature.kernel.auth.factors.store import APP_SECRET, RecoveryRow, TotpRow
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import jobs as key_jobs
 from ossature.kernel.auth.keys.domain import KeyExpiring, KeyRevoked, KeyRotationDue
@@ -55,6 +55,7 @@ service = Service(
     settings=(AuthSettings,),
     router=api.router,
     tables=(KeyRow, UserRow, ThrottleRow, SessionRow, RefreshRow, SigningKeyRow, TotpRow, RecoveryRow),
+    sealed=(APP_SECRET,),
     jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS),
     facts=(
         Fact(type=KeyRevoked, wire="key.revoked", key="key_id"),

@@ -31,7 +31,7 @@ from ossature.kernel.backup.state import State
 from ossature.kernel.backup.work import working
 from ossature.kernel.config import Config
 from ossature.kernel.crypto.kept import open_ring
-from ossature.kernel.crypto.ring import UnknownKey
+from ossature.kernel.crypto.ring import CannotOpen
 from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.errors import Misconfigured
@@ -157,7 +157,7 @@ class Backups:
                 database = await asyncio.to_thread(self.opened, manifest, DATABASE, work)
                 found = await self._faults(manifest, database)
                 names = await asyncio.to_thread(state.unpack, self.opened(manifest, STATE, work), work / STATE)
-            except (BackupDamaged, UnknownKey) as damage:
+            except (BackupDamaged, CannotOpen) as damage:
                 return [damage.detail or damage.title]
         if len(names) != manifest.state_files:
             found.append(f"{len(names)} files beside the database in place of {manifest.state_files}")
@@ -169,7 +169,7 @@ class Backups:
         return [fault for fault in faults if fault]
 
     def opened(self, manifest: Manifest, part: str, work: Path) -> Path:
-        """A part of a backup as a plain file in `work`. Raises: BackupDamaged, UnknownKey."""
+        """A part of a backup as a plain file in `work`. Raises: BackupDamaged, CannotOpen."""
         if part not in manifest.parts:
             raise BackupDamaged(f"It has no part {part!r}.")
         source = self.shelf.path(manifest.name, manifest.parts[part].file)

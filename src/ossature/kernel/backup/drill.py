@@ -19,7 +19,7 @@ from ossature.kernel.backup.backups import Backups
 from ossature.kernel.backup.domain import DATABASE, STATE, BackupDamaged, BackupProgramFailed, Manifest, differences
 from ossature.kernel.backup.restoring import as_sql
 from ossature.kernel.backup.work import working
-from ossature.kernel.crypto.ring import UnknownKey
+from ossature.kernel.crypto.ring import CannotOpen
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.files import store as files
@@ -86,7 +86,7 @@ async def _drill(backups: Backups, manifest: Manifest) -> Drill:
             with working(backups.var_dir) as work:
                 async with _scratch(backups, manifest, work) as database:
                     seen = await _look(backups, manifest, database, work)
-        except (BackupDamaged, BackupProgramFailed, UnknownKey) as problem:
+        except (BackupDamaged, BackupProgramFailed, CannotOpen) as problem:
             seen = _Seen({}, 0, 0, 0, (problem.detail or problem.title,))
     found = Drill(
         backup=manifest.name,

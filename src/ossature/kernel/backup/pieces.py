@@ -50,7 +50,7 @@ def seal(ring: KeyRing, source: Path, target: Path, *, about: str) -> None:
 
 
 def open_sealed(ring: KeyRing, source: Path, target: Path, *, about: str) -> None:
-    """Write what `seal` was given to `target`. Raises: BackupDamaged; UnknownKey, after which nothing is written."""
+    """Write what `seal` was given to `target`. Raises: BackupDamaged; CannotOpen when its key is not on the ring."""
     try:
         with source.open("rb") as sealed, target.open("xb") as plain:
             open_stream(ring, sealed, plain, about=about)

@@ -35,7 +35,7 @@ class Restored:
 async def restore(backups: Backups, manifest: Manifest) -> Restored:
     """Have database and files be what they were.
 
-    Raises: BackupDamaged, BackupDoesNotFit, UnknownKey, DatabaseInUse (SQLite), BackupProgramFailed; nothing has
+    Raises: BackupDamaged, BackupDoesNotFit, CannotOpen, DatabaseInUse (SQLite), BackupProgramFailed; nothing has
     changed then.
     """
     backups.check_kind(manifest)

@@ -56,6 +56,7 @@ VERBS = {
     "schedules": Verb("schedules", "Look at schedules; run one now.", WORK),
     "cache": Verb("cache", "Look at caches; clear or invalidate them.", WORK),
     "audit": Verb("audit", "Prove that the audit trail is as it was written.", WORK),
+    "keys": Verb("keys", "Look at the key ring; turn it; seal old values anew.", WORK),
     "webhooks": Verb("webhooks", "Send a test event to an endpoint.", WORK),
 }
 

@@ -6,12 +6,10 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from ossature.kernel import clock
 from ossature.kernel.config import Config
-from ossature.kernel.crypto.ring import KEY_BYTES, FixedKeys, Key, KeyRing
+from ossature.kernel.crypto.ring import ID_BYTES, KEY_BYTES, FixedKeys, Key, KeyRing
 from ossature.kernel.crypto.settings import CryptoSettings
 from ossature.kernel.errors import Misconfigured
 
@@ -40,10 +38,10 @@ def as_setting(key: Key) -> str:
 
 
 def _of_settings(given: str) -> Iterator[Key]:
-    """The keys of a setting. When they were made is not known: they count as new, and nobody replaces them but their owner."""
+    """The keys of a setting."""
     for entry in given.split(","):
         key_id, _, secret = entry.strip().partition(":")
-        yield Key(key_id, _decoded(secret, "OSSATURE_CRYPTO_KEYS"), clock.now())
+        yield Key(key_id, _decoded(secret, "OSSATURE_CRYPTO_KEYS"))
 
 
 class RingFile:
@@ -76,7 +74,7 @@ class RingFile:
             keys = self._parsed()
             if keys[0].id != active:
                 return
-            self._drafted([Key.new(), *keys]).replace(self.path)
+            self._drafted([Key.new(besides=[key.id for key in keys]), *keys]).replace(self.path)
             self._sync_folder()
 
     def _make(self) -> None:
@@ -91,10 +89,7 @@ class RingFile:
     def _drafted(self, keys: Sequence[Key]) -> Path:
         """A new file beside the ring, on the disk, which only its owner may read."""
         draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        written = [
-            {"id": key.id, "key": urlsafe_b64encode(key.secret).decode(), "created_at": key.created_at.isoformat()}
-            for key in keys
-        ]
+        written = [{"id": key.id, "key": urlsafe_b64encode(key.secret).decode()} for key in keys]
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OURS)
         with os.fdopen(descriptor, "w") as file:
             json.dump({"format": _FORMAT, "keys": written}, file, indent=1)
@@ -107,10 +102,7 @@ class RingFile:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             if document["format"] != _FORMAT:
                 raise Misconfigured(f"{self.path} was written by another version of this product.")
-            keys = [
-                Key(one["id"], _decoded(one["key"], str(self.path)), _instant(one["created_at"]))
-                for one in document["keys"]
-            ]
+            keys = [Key(_id(one["id"]), _decoded(one["key"], str(self.path))) for one in document["keys"]]
         except OSError as error:
             raise Misconfigured(f"The key ring cannot be read from {self.path}.") from error
         except (ValueError, KeyError, TypeError) as error:
@@ -147,5 +139,7 @@ def _decoded(text: str, where: str) -> bytes:
     return secret
 
 
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+def _id(text: str) -> str:
+    if len(bytes.fromhex(text)) != ID_BYTES or text != text.lower():
+        raise ValueError(text)
+    return text

@@ -14,9 +14,9 @@ import hmac
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -35,6 +35,7 @@ VALUE = urlsafe_b64decode("osk1")
 STREAM = urlsafe_b64decode("oss1")
 """The mark of a sealed stream, see `kernel.crypto.stream`."""
 _MARK_BYTES = 3
+_TIME_BYTES = 4
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _HEAD_BYTES = _MARK_BYTES + ID_BYTES
@@ -68,16 +69,27 @@ class SealBroken(CannotOpen):
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the ring. id: 12 hexadecimal digits. secret: 32 random bytes, of which what is used is derived."""
+    """A key of the ring. secret: 32 random bytes, of which what is used is derived.
+
+    id: 12 hexadecimal digits, of which the first eight are the Unix time at which it was made, in seconds.
+    """
 
     id: str
     secret: bytes = field(repr=False)
-    created_at: datetime
 
     @classmethod
-    def new(cls) -> "Key":
-        """A key that nobody has had before."""
-        return cls(os.urandom(ID_BYTES).hex(), os.urandom(KEY_BYTES), clock.now())
+    def new(cls, besides: Collection[str] = ()) -> "Key":
+        """A key that nobody has had before. besides: ids that are taken."""
+        made = int(clock.unix_s()).to_bytes(_TIME_BYTES, "big")
+        key_id = ""
+        while not key_id or key_id in besides:
+            key_id = (made + os.urandom(ID_BYTES - _TIME_BYTES)).hex()
+        return cls(key_id, os.urandom(KEY_BYTES))
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made."""
+        return datetime.fromtimestamp(int(self.id[: 2 * _TIME_BYTES], 16), UTC)
 
     @cached_property
     def cipher(self) -> AESGCM:

@@ -32,6 +32,7 @@ service: Final = Service(
     settings=(NotifySettings, SmtpSettings),
     router=router,
     tables=(store.InboxRow, store.MailRow, store.PreferenceRow, store.QuietRow, store.WordingRow),
+    sealed=(store.BODY,),
     jobs=(SEND_MAIL, PURGE),
     facts=(Fact(type=Notified, wire="notification.created"),),
     offers={Post: open_post},

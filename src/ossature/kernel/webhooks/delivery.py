@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -181,6 +182,8 @@ async def deliver(ctx: Ctx, delivery: str, order: str) -> str:
     if endpoint is None or not endpoint.enabled:
         await store.set_state(ctx.db, ctx.tenant.id, found.id, DeliveryState.CANCELLED, done_at=clock.now())
         return DeliveryState.CANCELLED
+    if not endpoint.of_settings:
+        endpoint = replace(endpoint, secrets=await store.secrets_of(ctx.db, ctx.tenant.id, endpoint.id))
     await ctx.db.commit()  # a slow receiver must not hold a connection
     attempt = await webhooks.send(endpoint, found)
     ATTEMPTS.labels("accepted" if attempt.accepted else "failed").inc()

@@ -36,7 +36,7 @@ TEST_EVENT: Final = "webhook.test"
 GONE: Final = 410
 
 _PATTERN = re.compile(r"[a-z0-9_*]+(\.[a-z0-9_*]+)*")
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that all secrets of this standard have
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that all secrets of this standard have
 _SECRET_BYTES = 32
 _TOLERANCE = timedelta(minutes=5)
 
@@ -98,13 +98,16 @@ class WebhookDisabled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a customer wants to hear of facts. secrets: the newest first; each signs."""
+    """Where a customer wants to hear of facts.
+
+    secrets: the newest first; each signs. Empty where nobody asked for them: they are read for signing only.
+    """
 
     id: UUID
     tenant_id: UUID | None
     url: str
     events: tuple[str, ...]
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = ()
     description: str = ""
     enabled: bool = True
     disabled_why: str | None = None
@@ -151,7 +154,7 @@ class Attempt:
 
 def new_secret() -> str:
     """A secret to be shown once."""
-    return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def wants(events: Sequence[str], wire: str) -> bool:
@@ -231,6 +234,6 @@ def signs(secret: str) -> bool:
 
 def _key(secret: str) -> bytes:
     """The bytes of a secret: base64 after `whsec_`, else the text itself."""
-    if secret.startswith(_SECRET_PREFIX):
-        return base64.b64decode(secret.removeprefix(_SECRET_PREFIX) + "==")
+    if secret.startswith(SECRET_PREFIX):
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX) + "==")
     return secret.encode()

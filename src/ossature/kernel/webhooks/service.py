@@ -45,6 +45,7 @@ service: Final = Service(
     settings=(WebhooksSettings, WebhookEndpointSettings, OutboundSettings),
     router=router,
     tables=(store.EndpointRow, store.DeliveryRow, store.AttemptRow),
+    sealed=(store.SECRET_OF, store.OLD_SECRET_OF),
     jobs=(DELIVER, PURGE),
     facts=(Fact(type=WebhookDisabled, wire="webhook.disabled", key="endpoint_id"),),
     listens={WebhookDisabled: (ALERT_OWNERS,)},

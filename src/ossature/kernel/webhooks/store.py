@@ -11,9 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ossature.kernel import clock
 from ossature.kernel.db.listing import Found, Listable, ListQuery
 from ossature.kernel.db.retention import outlived
+from ossature.kernel.db.sealed import SealedText
 from ossature.kernel.db.table import SECRET, Table, TenantOwned
 from ossature.kernel.db.transaction import Db
-from ossature.kernel.webhooks.domain import Attempt, Delivery, DeliveryState, Endpoint
+from ossature.kernel.webhooks.domain import SECRET_PREFIX, Attempt, Delivery, DeliveryState, Endpoint
 
 
 class EndpointRow(TenantOwned, Table):
@@ -32,6 +33,15 @@ class EndpointRow(TenantOwned, Table):
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_why: Mapped[str | None]
     failing_since: Mapped[datetime | None]
+
+
+def _plain(_secret: bytes, _row: UUID, stored: str) -> str | None:
+    """Secrets were kept as they are before there was a key ring."""
+    return stored if stored.startswith(SECRET_PREFIX) else None
+
+
+SECRET_OF = SealedText(EndpointRow.secret, row=EndpointRow.id, earlier=_plain)
+OLD_SECRET_OF = SealedText(EndpointRow.old_secret, row=EndpointRow.id, earlier=_plain)
 
 
 class DeliveryRow(TenantOwned, Table):
@@ -91,7 +101,7 @@ async def add_endpoint(db: Db, tenant_id: UUID, endpoint: Endpoint) -> None:
             url=endpoint.url,
             description=endpoint.description,
             events=list(endpoint.events),
-            secret=endpoint.secrets[0],
+            secret=SECRET_OF.seal(db.ring, endpoint.id, endpoint.secrets[0]),
             created_at=endpoint.created_at,
         )
     )
@@ -123,9 +133,33 @@ async def enabled_endpoints(db: Db, tenant_id: UUID) -> list[Endpoint]:
 
 
 async def change_endpoint(db: Db, tenant_id: UUID, endpoint_id: UUID, **values: Any) -> None:
-    """Set columns of an endpoint: url, description, events, enabled, disabled_why, failing_since, secrets."""
+    """Set columns of an endpoint: url, description, events, enabled, disabled_why, failing_since."""
     of_endpoint = (EndpointRow.tenant_id == tenant_id, EndpointRow.id == endpoint_id)
     await db.execute(update(EndpointRow).where(*of_endpoint).values(**values))
+
+
+async def secrets_of(db: Db, tenant_id: UUID, endpoint_id: UUID) -> tuple[str, ...]:
+    """What signs for the tenant's endpoint now, the newest first. Raises: CannotOpen."""
+    statement = select(EndpointRow.secret, EndpointRow.old_secret, EndpointRow.old_secret_until)
+    row = await db.first(statement.where(EndpointRow.tenant_id == tenant_id, EndpointRow.id == endpoint_id))
+    if row is None:
+        return ()
+    newest = SECRET_OF.open(db.ring, endpoint_id, row.secret)
+    if row.old_secret is None or row.old_secret_until is None or row.old_secret_until <= clock.now():
+        return (newest,)
+    return (newest, OLD_SECRET_OF.open(db.ring, endpoint_id, row.old_secret))
+
+
+async def put_secret(
+    db: Db, tenant_id: UUID, endpoint_id: UUID, secret: str, *, old: str | None, until: datetime
+) -> None:
+    """Sign with another secret; the old one, if any, signs beside it until then."""
+    values = {
+        "secret": SECRET_OF.seal(db.ring, endpoint_id, secret),
+        "old_secret": None if old is None else OLD_SECRET_OF.seal(db.ring, endpoint_id, old),
+        "old_secret_until": until,
+    }
+    await change_endpoint(db, tenant_id, endpoint_id, **values)
 
 
 async def remove_endpoint(db: Db, tenant_id: UUID, endpoint_id: UUID) -> None:
@@ -225,13 +259,11 @@ async def purge(db: Db, now: datetime, *, keep_days: int, limit: int) -> int:
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:
-    old = row.old_secret if row.old_secret_until is not None and row.old_secret_until > clock.now() else None
     return Endpoint(
         id=row.id,
         tenant_id=row.tenant_id,
         url=row.url,
         events=tuple(row.events),
-        secrets=(row.secret,) if old is None else (row.secret, old),
         description=row.description,
         enabled=row.enabled,
         disabled_why=row.disabled_why,

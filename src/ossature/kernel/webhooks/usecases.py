@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ossature.kernel import clock
 from ossature.kernel.context import Ctx
+from ossature.kernel.crypto.ring import CannotOpen
 from ossature.kernel.events.outbox import Outbox
 from ossature.kernel.webhooks import store
 from ossature.kernel.webhooks.delivery import DELIVER, Webhooks, deliver_arguments, new_delivery
@@ -107,10 +108,13 @@ async def rotate_secret(ctx: Ctx, endpoint_id: UUID) -> Endpoint:
     endpoint = await read_endpoint(ctx, endpoint_id)
     until = ctx.now + timedelta(seconds=ctx.settings[WebhooksSettings].rotation_overlap_s)
     secret = new_secret()
-    values = {"secret": secret, "old_secret": endpoint.secrets[0], "old_secret_until": until}
-    await store.change_endpoint(ctx.db, ctx.tenant.id, endpoint_id, **values)
+    try:
+        old = (await store.secrets_of(ctx.db, ctx.tenant.id, endpoint_id))[:1]
+    except CannotOpen:  # then it signs nothing any more, and a new one is the remedy
+        old = ()
+    await store.put_secret(ctx.db, ctx.tenant.id, endpoint_id, secret, old=next(iter(old), None), until=until)
     await ctx.audit("webhook.secret_rotated", _name(endpoint), overlap_until=until)
-    return replace(endpoint, secrets=(secret, endpoint.secrets[0]))
+    return replace(endpoint, secrets=(secret, *old))
 
 
 async def send_test(ctx: Ctx, endpoint_id: UUID) -> Delivery:

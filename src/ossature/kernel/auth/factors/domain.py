@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from io import BytesIO
 from uuid import UUID
 
@@ -107,22 +108,18 @@ def recovery_digest(user_id: UUID, code: str) -> str:
     return hashlib.sha256(user_id.bytes + plain(code).encode()).hexdigest()
 
 
-class Safe:
-    """Keeps secrets of apps sealed with a key that follows from the secret of the installation, each for one user only."""
+def opened_before(secret: bytes, user_id: UUID, sealed: bytes) -> str | None:
+    """The secret of an app as it was sealed before there was a key ring; None for what was not sealed like that.
 
-    def __init__(self, secret: bytes) -> None:
-        key = HKDF(SHA256(), length=32, salt=None, info=b"ossature.auth.totp").derive(secret)
-        self._cipher = AESGCM(key)
+    secret: of the installation, from which the key followed.
+    """
+    nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    try:
+        return _cipher_before(secret).decrypt(nonce, rest, user_id.bytes).decode()
+    except (InvalidTag, ValueError):
+        return None
 
-    def seal(self, user_id: UUID, secret: str) -> bytes:
-        """What is stored of a secret."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), user_id.bytes)
 
-    def open(self, totp: Totp) -> str | None:
-        """The secret again; None for what was sealed by another installation, or for another user."""
-        try:
-            opened = self._cipher.decrypt(totp.sealed[:_NONCE_BYTES], totp.sealed[_NONCE_BYTES:], totp.user_id.bytes)
-        except InvalidTag:
-            return None
-        return opened.decode()
+@lru_cache(maxsize=2)
+def _cipher_before(secret: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), length=32, salt=None, info=b"ossature.auth.totp").derive(secret))

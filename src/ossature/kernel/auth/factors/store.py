@@ -8,7 +8,8 @@ from sqlalchemy import BigInteger, ForeignKey, String, delete, func, insert, sel
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ossature.kernel import clock
-from ossature.kernel.auth.factors.domain import Totp
+from ossature.kernel.auth.factors.domain import Totp, opened_before
+from ossature.kernel.db.sealed import SealedBytes
 from ossature.kernel.db.table import SECRET, Table, TenantOwned
 from ossature.kernel.db.transaction import Db
 from ossature.kernel.db.upsert import upsert
@@ -23,6 +24,9 @@ class TotpRow(TenantOwned, Table):
     sealed: Mapped[bytes] = mapped_column(info={SECRET: True})
     confirmed_at: Mapped[datetime | None]
     last_step: Mapped[int] = mapped_column(BigInteger)
+
+
+APP_SECRET = SealedBytes(TotpRow.sealed, row=TotpRow.user_id, earlier=opened_before)
 
 
 class RecoveryRow(TenantOwned, Table):
@@ -42,8 +46,9 @@ async def totp(db: Db, user_id: UUID) -> Totp | None:
     return Totp(row.user_id, row.sealed, row.confirmed_at) if row else None
 
 
-async def put_totp(db: Db, tenant_id: UUID, user_id: UUID, sealed: bytes) -> bool:
+async def put_totp(db: Db, tenant_id: UUID, user_id: UUID, secret: str) -> bool:
     """Note an app that waits to be confirmed, in the place of another that does; False when one is confirmed already."""
+    sealed = APP_SECRET.seal(db.ring, user_id, secret)
     new = upsert(db, TotpRow).values(
         tenant_id=tenant_id, user_id=user_id, sealed=sealed, last_step=0, created_at=clock.now()
     )

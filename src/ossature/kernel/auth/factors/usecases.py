@@ -9,7 +9,6 @@ from ossature.kernel.auth.factors import store
 from ossature.kernel.auth.factors.domain import (
     RECOVERY_CODES,
     Enrolment,
-    Safe,
     SecondFactorIsOff,
     SecondFactorIsOn,
     SecondFactorNeeded,
@@ -65,7 +64,7 @@ async def enrol(ctx: Ctx, password: str) -> Enrolment:
     made = new_enrolment(user.email, gate.settings.totp_issuer)
     async with gate.database.begin() as db:
         await users.forget_failures(db, [_subject(user)])
-        if not await store.put_totp(db, user.tenant_id, user.id, Safe(gate.secret).seal(user.id, made.secret)):
+        if not await store.put_totp(db, user.tenant_id, user.id, made.secret):
             raise SecondFactorIsOn
     await ctx.audit("second_factor.enrolled", f"user:{user.id}")
     return made
@@ -82,8 +81,8 @@ async def confirm(ctx: Ctx, code: str) -> Sequence[str]:
         waiting = await store.totp(db, user.id)
         if waiting is None or waiting.confirmed_at is not None:
             raise SecondFactorIsOff
-        secret = Safe(gate.secret).open(waiting)
-        step = step_of(secret, code, ctx.now) if secret and is_of_app(code) else None
+        secret = store.APP_SECRET.open(db.ring, user.id, waiting.sealed, secret=gate.secret)
+        step = step_of(secret, code, ctx.now) if is_of_app(code) else None
         if step is None:
             raise SecondFactorRefused
         if not await store.confirm_totp(db, user.id, waiting.sealed, step=step, now=ctx.now):
@@ -160,8 +159,9 @@ async def _spend(gate: Gate, db: Db, user: User, code: str, now: datetime) -> bo
     if not is_of_app(code):
         return await store.use_recovery_code(db, recovery_digest(user.id, code), now)
     found = await store.totp(db, user.id)
-    secret = Safe(gate.secret).open(found) if found and found.confirmed_at else None
-    step = step_of(secret, code, now) if secret else None
+    if found is None or found.confirmed_at is None:
+        return False
+    step = step_of(store.APP_SECRET.open(db.ring, user.id, found.sealed, secret=gate.secret), code, now)
     return step is not None and await store.take_step(db, user.id, step)
 
 
