@@ -230,3 +230,20 @@ def test_a_name_that_is_none_of_a_backup_leads_nowhere(small: Installation) -> N
     for name in ("latest", "../../etc", "drills"):
         with pytest.raises(BackupNotFound):
             small.backups().shelf.manifest(name)
+
+
+async def test_a_manifest_that_cannot_be_read_is_found_and_is_never_the_latest(small: Installation) -> None:
+    backups = small.backups()
+    good = await backups.create()
+    bad = await backups.create()
+    backups.shelf.path(bad.name, "manifest.json").write_text("{")
+
+    assert backups.shelf.manifest("latest") == good
+    assert sorted(backups.shelf.names()) == sorted([good.name, bad.name])
+    with pytest.raises(BackupDamaged):
+        backups.shelf.manifest(bad.name)
+
+
+async def test_sqlite_is_never_written_as_sql(small: Installation) -> None:
+    with pytest.raises(BackupDoesNotFit):
+        await small.backups().create(plain=True)

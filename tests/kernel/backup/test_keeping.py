@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,14 @@ from ossature.kernel import clock
 from ossature.kernel.backup import drill as drills
 from ossature.kernel.backup import jobs
 from ossature.kernel.backup.domain import BackupDamaged, Keeping, kept
+from ossature.kernel.backup.service import look
+from ossature.kernel.service import Health
 from ossature.kernel.testing.clocks import FakeClock
 from ossature.kernel.testing.context import SmallHouse
 from tests.kernel.backup.conftest import Installation
+
+if TYPE_CHECKING:
+    from ossature.kernel.house import House
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -127,3 +132,14 @@ async def test_a_backup_that_does_not_read_as_it_was_written_is_none(
 
     assert small.backups().shelf.names() == []
     assert REGISTRY.get_sample_value("backup_made_total", {"outcome": "failed"}) == failed + 1
+
+
+async def test_a_check_tells_of_backups_that_are_overdue(small: Installation, still: FakeClock) -> None:
+    house = cast("House", SmallHouse(settings=small.backups(every_s=3600).config))
+    house.config = small.backups(every_s=3600).config
+
+    assert (await look(house)).health is Health.DEGRADED
+    await small.backups().create()
+    assert (await look(house)).health is Health.OK
+    still.advance(7201)
+    assert (await look(house)).detail == "The newest is of 2026-03-01 12:00:00."

@@ -114,8 +114,10 @@ class Backups:
         """Make a backup while others go on; it is complete once this returns, and none if it does not.
 
         plain: PostgreSQL as SQL that a person can read, in place of its custom format.
-        Raises: BackupIsRunning, BackupProgramFailed, BackupProgramMissing, OSError (no space left).
+        Raises: BackupDoesNotFit, BackupIsRunning, BackupProgramFailed, BackupProgramMissing, OSError (no space left).
         """
+        if plain and self.dialect == "sqlite":
+            raise BackupDoesNotFit("A backup of SQLite is a database, never SQL.")
         with self.shelf.drafting() as draft, working(self.var_dir) as work:
             taken_at = clock.now()
             form: Literal["sqlite", "custom", "plain"] = (
@@ -156,7 +158,7 @@ class Backups:
             try:
                 database = await asyncio.to_thread(self.opened, manifest, DATABASE, work)
                 found = await self._faults(manifest, database)
-                names = await asyncio.to_thread(state.unpack, self.opened(manifest, STATE, work), work / STATE)
+                names = await asyncio.to_thread(self.unpacked, manifest, work)
             except (BackupDamaged, CannotOpen) as damage:
                 return [damage.detail or damage.title]
         if len(names) != manifest.state_files:
@@ -183,6 +185,16 @@ class Backups:
             raise BackupDamaged(f"{source.name} is missing.") from error
         packed.unlink(missing_ok=True)
         return target
+
+    def unpacked(self, manifest: Manifest, work: Path) -> list[str]:
+        """The names of the files beside the database, unpacked to the folder `STATE` of `work`.
+
+        Raises: BackupDamaged, CannotOpen.
+        """
+        archive = self.opened(manifest, STATE, work)
+        names = state.unpack(archive, work / STATE)
+        archive.unlink()
+        return names
 
     def prune(self) -> list[str]:
         """Remove the backups that the settings do not keep; their names, oldest first."""

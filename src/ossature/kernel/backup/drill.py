@@ -151,8 +151,7 @@ async def _look(backups: Backups, manifest: Manifest, database: Database, work: 
     """Count the rows, verify every audit trail, look for the content of every file."""
     tables = await _tables(backups, database)
     faults = differences(manifest.tables, tables)
-    unpacked = work / STATE
-    await asyncio.to_thread(state.unpack, backups.opened(manifest, STATE, work), unpacked)
+    await asyncio.to_thread(backups.unpacked, manifest, work)
     chains = entries = contents = 0
     async with database.begin() as db:
         if "db_chain_head" in tables:
@@ -164,7 +163,7 @@ async def _look(backups: Backups, manifest: Manifest, database: Database, work: 
                     f"audit trail of {tenant_id}: row {one.seq}: {one.where} {one.detail}" for one in verdict.faults
                 ]
         if "files_file" in tables and backups.state().takes_blobs:
-            blobs = DiskBlobs(unpacked / state.BLOBS)
+            blobs = DiskBlobs(work / STATE / state.BLOBS)
             async for tenant_id, sha256 in files.every_content(db, batch=_BATCH):
                 contents += 1
                 if not await blobs.has(tenant_id, sha256):

@@ -102,7 +102,7 @@ def _due(last: datetime | None, every_s: int) -> bool:
 MAKE_DUE: Final = Job(
     name="backup.make_due",
     run=make_due,
-    every=Every(interval=_LOOK, missed="once"),
+    every=Every(interval=_LOOK, jitter_s=0),
     concurrency=1,
     attempts=1,
     time_limit_s=6 * 3600,
@@ -110,7 +110,7 @@ MAKE_DUE: Final = Job(
 HOLD_DUE_DRILL: Final = Job(
     name="backup.hold_due_drill",
     run=hold_due_drill,
-    every=Every(interval=timedelta(hours=1), missed="once"),
+    every=Every(interval=timedelta(hours=1)),
     concurrency=1,
     attempts=1,
     time_limit_s=6 * 3600,

@@ -5,7 +5,7 @@ Source: PostgreSQL, pg_dump (`--snapshot`), pg_restore (`--use-list`), psql (`--
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -103,8 +103,15 @@ class Cluster:
 
     async def run(self, name: str, *arguments: str, **files: Any) -> None:
         """Run a program of PostgreSQL on this database. Raises: BackupProgramFailed, BackupProgramMissing."""
-        argv = [programs.find(name, self.programs), *arguments]
+        argv = [programs.find(name, self.programs, major=await self._major()), *arguments]
         await programs.run(argv, environment=self.environment, time_limit_s=self.time_limit_s, **files)
+
+    async def _major(self) -> int:
+        """The version of the server; 0 when it does not say, so that the program itself tells why."""
+        with suppress(OSError, asyncpg.PostgresError):
+            async with self.connected() as connection:
+                return int(connection.get_server_version().major)
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

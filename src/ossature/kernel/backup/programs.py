@@ -16,15 +16,15 @@ _TOLD_BYTES = 2_000
 _CHUNK_BYTES = 64 * 1024
 
 
-def find(name: str, folder: str = "") -> str:
-    """Where a program lies: in `folder`, else where systems put it, the newest version first.
+def find(name: str, folder: str = "", *, major: int = 0) -> str:
+    """Where a program lies: in `folder`, else where systems put it: that of a server's version, else the newest.
 
-    Raises: BackupProgramMissing.
+    A later version reads an earlier server, but what it writes may be refused there. Raises: BackupProgramMissing.
     """
     if not folder:
-        versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=_version, reverse=True)
-        if versions:
-            return str(versions[0])
+        found = {_version(path): path for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")}
+        if found:
+            return str(found.get(major, found[max(found)]))
     path = shutil.which(name, path=folder or _PATH)
     if path is None:
         raise BackupProgramMissing(f"{name} is not in {folder or _PATH}.")

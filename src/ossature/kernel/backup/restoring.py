@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ossature.kernel.backup import sqlite, state
+from ossature.kernel.backup import sqlite
 from ossature.kernel.backup.backups import Backups
 from ossature.kernel.backup.domain import (
     DATABASE,
@@ -45,7 +45,7 @@ async def restore(backups: Backups, manifest: Manifest) -> Restored:
         raise BackupDamaged(f"{'; '.join(damage)}.")
     with working(backups.var_dir) as work:
         beside = work / STATE
-        names = await asyncio.to_thread(state.unpack, backups.opened(manifest, STATE, work), beside)
+        names = await asyncio.to_thread(backups.unpacked, manifest, work)
         place = backups.state()
         for name in names:
             place.place_of(name)
