@@ -174,3 +174,37 @@ async def test_a_role_behind_the_wall_cannot_make_half_a_backup(large: Installat
     finally:
         await run(large, f"DROP OWNED BY {role}")
         await asyncio.to_thread(run_sql, f"DROP ROLE {role}")
+
+
+async def test_the_role_that_works_across_tenants_backs_up_and_restores_what_walls_divide(large: Installation) -> None:
+    role = f"across_{uuid4().hex[:8]}"
+    await asyncio.to_thread(run_sql, f"CREATE ROLE {role} LOGIN BYPASSRLS CREATEDB PASSWORD 'x'")
+    try:
+        database = await value(large, "SELECT current_database()")
+        tables = await value(
+            large,
+            "SELECT string_agg(format('ALTER TABLE %I OWNER TO ROLE', relname), ';') FROM pg_class "
+            "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
+        )
+        await run(
+            large,
+            f"ALTER DATABASE {database} OWNER TO {role}",
+            str(tables).replace("ROLE", role),
+            "ALTER TABLE audit_entry ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE audit_entry FORCE ROW LEVEL SECURITY",
+            "CREATE POLICY own ON audit_entry USING (false)",
+        )
+        await large.record(2)
+        across = Installation(large.url.replace("postgres@", f"{role}:x@"), large.var_dir)
+        manifest = await across.backups().create()
+        await large.record(1)
+
+        found = await drills.drill(across.backups(), manifest)
+        await restoring.restore(across.backups(), manifest)
+
+        assert (found.faults, found.entries) == ((), 2)
+        assert await large.entries() == 2
+        assert await value(large, "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'audit_entry'")
+    finally:
+        await run(large, f"REASSIGN OWNED BY {role} TO postgres", f"DROP OWNED BY {role}")
+        await asyncio.to_thread(run_sql, f"DROP ROLE {role}")

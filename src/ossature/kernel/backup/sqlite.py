@@ -19,6 +19,7 @@ KEPT: Final = ".replaced"
 _LOGS: Final = ("-wal", "-shm", "-journal")
 FILES: Final = ("", *_LOGS, KEPT, *(KEPT + suffix for suffix in _LOGS))
 """What the names of a database and of the files that belong to it end with."""
+_IN_USE: Final = "Stop the processes that have the database open, then restore: they would go on with the old one."
 _WAIT_S: Final = 5.0
 _FAULTS_MOST: Final = 20
 
@@ -92,11 +93,11 @@ def _alone(place: Path) -> Iterator[None]:
             # Needs the file alone, and writes what is in the log to it.
             (mode,) = old.execute("PRAGMA journal_mode = DELETE").fetchone()
             if mode != "delete":
-                raise DatabaseInUse
+                raise DatabaseInUse(_IN_USE)
             old.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                raise DatabaseInUse from error
+                raise DatabaseInUse(_IN_USE) from error
             raise
         except sqlite3.DatabaseError:  # damaged, which may be why there is a restore; its log must not meet the new one
             _put_logs_aside(place)
