@@ -79,6 +79,7 @@ def found() -> Servers:
         ("chromium", "chromium"),
         ("promtool", "promtool"),
         ("alertmanager", "prometheus-alertmanager"),
+        ("pgbackrest", "pgbackrest"),
     ):
         path = executable(program)
         servers.lines[name] = path or "missing"

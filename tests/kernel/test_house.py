@@ -55,6 +55,7 @@ async def test_every_part_is_checked_and_well_in_a_fresh_house(tmp_path: Path, r
         "queues",
         "broker",
         "key_ring",
+        "backups",
     }
     assert report.health is Health.OK, found
     assert found["redis"].facts["version"]

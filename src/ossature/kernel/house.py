@@ -17,6 +17,7 @@ from ossature.kernel.audit.trail import Trail
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
 from ossature.kernel.auth.service import service as auth_service
+from ossature.kernel.backup.service import service as backup_service
 from ossature.kernel.cache.caches import Caches
 from ossature.kernel.cache.settings import CacheSettings
 from ossature.kernel.config import Config, MainSettings, Settings
@@ -107,6 +108,7 @@ GUESTS: tuple[Service, ...] = (
     links_service,
     legal_service,
     secrets_service,
+    backup_service,
     console_service,
 )
 """The kernel's own services. They come in by the doors that everybody uses, and first."""

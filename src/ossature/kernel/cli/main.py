@@ -42,6 +42,8 @@ VERBS = {
     "sim": Verb("sim", "Run the simulator of outside systems.", RUN),
     "migrate": Verb("migrate", "Move the database along its history, or look at it.", DATA),
     "db": Verb("db", "What is in the database, and what it is slow at.", DATA),
+    "backup": Verb("backup", "Back up, prove backups, restore.", DATA),
+    "drill": Verb("drill", "Hold an emergency as an exercise, and write a report.", DATA),
     "doctor": Verb("doctor", "Check everything and say what to do about it.", LOOK),
     "settings": Verb("settings", "All settings with their sources; secrets are never shown.", LOOK),
     "routes": Verb("routes", "All routes with the permission that each needs.", LOOK),
