@@ -43,7 +43,7 @@ async def _live_through_a_month(folder: Path) -> None:
     rows = {}
     for back in range(24, 28 * 24):
         hour = now - timedelta(hours=back)
-        away = 40 if 10 * 24 <= back < 11 * 24 else 0
+        away = 80 if 10 * 24 <= back < 11 * 24 else 0
         rows[hour, *BROKEN] = Counts(requests=200, slow=3, failed=away, unavailable=away)
         rows[hour, *TIGHT] = Counts(requests=100, slow=4)
     async with database.begin() as db:
@@ -93,7 +93,7 @@ def test_a_route_tells_when_its_budget_was_used_up(stage: Stage) -> None:
     page.get_by_role("link", name=" ".join(BROKEN)).click()
 
     expect(page.get_by_role("heading", name=" ".join(BROKEN))).to_be_visible()
-    expect(page.get_by_text("960 of 1,288 that may miss it")).to_be_visible()
+    expect(page.get_by_text("1,920 of 1,296 that may miss it")).to_be_visible()
     expect(page.get_by_text(re.compile("^Of 100 answers 95 take no longer than"))).to_be_visible()
     watched.picture("level-dark")
     assert watched.faults == []

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from ossature.kernel import clock
 from ossature.kernel.console import say
 from ossature.kernel.console.charts import lines, stacked
-from ossature.kernel.console.pages.levels import Level, left, tone_of
+from ossature.kernel.console.pages.levels import Level, left
 from ossature.kernel.console.parts import drawn, empty, facts, panel, reading, tag
 from ossature.kernel.console.shell import heading
 from ossature.kernel.console.table import Column, exports, table
@@ -16,7 +16,7 @@ from ossature.kernel.errors import NotFound
 from ossature.kernel.http.budgets import store
 from ossature.kernel.http.budgets.domain import PERIOD, Counts, allowed, spent, together
 from ossature.kernel.i18n.words import Words
-from ossature.kernel.observe.levels import OBJECTIVES, SLOW_SHARE
+from ossature.kernel.observe.levels import MIN_BREACHES, OBJECTIVES, SLOW_SHARE
 from ossature.kernel.service import Objective
 
 WORDS = Words(
@@ -114,13 +114,14 @@ def _readings(one: Level) -> None:
         note = WORDS("note", missed=say.count(whole.missed(kind)), allowed=say.count(int(most)))
         if share is None:
             note = WORDS("no_requests")
-        tone = tone_of(share)
+        tone = one.tone(kind)
         reading(WORDS(kind), left(share), unit=WORDS("left"), note=note, tone=None if tone == "off" else tone)
     today = one.days.get(clock.now().date(), Counts())
     rates = [spent(one.objective, kind, today) for kind in OBJECTIVES]
+    told = any(today.missed(kind) >= MIN_BREACHES for kind in OBJECTIVES)
     fastest = max((rate for rate in rates if rate is not None), default=None)
     said = say.NOTHING if fastest is None else say.decimal(fastest, 1)
-    reading(WORDS("burns"), said, note=WORDS("burns_note"), tone="bad" if fastest and fastest > 1 else None)
+    reading(WORDS("burns"), said, note=WORDS("burns_note"), tone="bad" if told and fastest and fastest > 1 else None)
 
 
 def _charts(objective: Objective, days: dict[date, Counts]) -> None:

@@ -16,14 +16,14 @@ from ossature.kernel.console.visit import Visit
 from ossature.kernel.http.budgets import store
 from ossature.kernel.http.budgets.domain import PERIOD, Counts, spent, together
 from ossature.kernel.i18n.words import Message, Words
-from ossature.kernel.observe.levels import OBJECTIVES
+from ossature.kernel.observe.levels import MIN_BREACHES, OBJECTIVES
 from ossature.kernel.service import Objective
 
 WORDS = Words(
     "console.levels",
     {
         "title": "Service levels",
-        "note": "What is promised about routes, and how much of what may go wrong within 30 days is left. All processes together, by the hour.",
+        "note": "What is promised about routes, and how much of what may go wrong within 30 days is left. Fewer than five misses say nothing yet.",
         "route": "Route",
         "service": "Service",
         "requests": "Requests",
@@ -70,10 +70,21 @@ class Level:
         """The share of a budget that is used up."""
         return spent(self.objective, kind, self.whole)
 
+    def is_told(self, kind: str) -> bool:
+        """Whether so many missed it that it says something: on a quiet route a single failure is a high share."""
+        return self.whole.missed(kind) >= MIN_BREACHES
+
     @property
     def worst(self) -> float:
-        """The share of the budget that is used up most."""
-        return max((self.spent(kind) or 0.0 for kind in OBJECTIVES), default=0.0)
+        """The share of the budget that is used up most, of those that say something."""
+        return max((self.spent(kind) or 0.0 for kind in OBJECTIVES if self.is_told(kind)), default=0.0)
+
+    def tone(self, kind: str) -> Tone:
+        """How a budget looks."""
+        share = self.spent(kind)
+        if share is None:
+            return "off"
+        return "good" if not self.is_told(kind) else "bad" if share >= 1 else "warn" if share > _TIGHT else "good"
 
     @property
     def path(self) -> str:
@@ -125,13 +136,6 @@ async def read(visit: Visit) -> list[Level]:
     return sorted(every, key=lambda one: (-one.worst, -one.whole.requests, one.objective.route))
 
 
-def tone_of(share: float | None) -> Tone:
-    """How a budget looks of which this share is used up."""
-    if share is None:
-        return "off"
-    return "bad" if share >= 1 else "warn" if share > _TIGHT else "good"
-
-
 def left(share: float | None) -> str:
     """What is left of a budget of which this share is used up."""
     return say.NOTHING if share is None else say.share(max(1 - share, 0.0))
@@ -147,18 +151,18 @@ def _tile(level: Level, day: date) -> tuple[str, str]:
     counts = level.days.get(day, Counts())
     if not counts.requests:
         return "off", WORDS("quiet", day=say.day(day))
-    burns = max(spent(level.objective, kind, counts) or 0.0 for kind in OBJECTIVES)
+    told = [kind for kind in OBJECTIVES if counts.missed(kind) >= MIN_BREACHES]
+    burns = max((spent(level.objective, kind, counts) or 0.0 for kind in told), default=0.0)
     missed = max(counts.missed(kind) for kind in OBJECTIVES)
     text = WORDS("day", day=say.day(day), missed=say.count(missed), requests=say.count(counts.requests))
     return "bad" if burns > _FAST else "warn" if burns > 1 else "good", text
 
 
 def _readings(found: Sequence[Level]) -> None:
-    budgets = [one.spent(kind) for one in found for kind in OBJECTIVES]
-    known = [share for share in budgets if share is not None]
-    broken, tight = sum(share > 1 for share in known), sum(_TIGHT < share <= 1 for share in known)
+    tones = [one.tone(kind) for one in found for kind in OBJECTIVES]
+    broken, tight = tones.count("bad"), tones.count("warn")
     asked = together(one.whole for one in found).requests
-    reading(WORDS("promises"), say.count(len(budgets)), note=WORDS("promises_note", count=len(found)))
+    reading(WORDS("promises"), say.count(len(tones)), note=WORDS("promises_note", count=len(found)))
     reading(WORDS("broken"), say.count(broken), tone="bad" if broken else None, note=WORDS("broken_note"))
     reading(WORDS("tight"), say.count(tight), tone="warn" if tight else None, note=WORDS("tight_note"))
     reading(WORDS("asked"), say.count(asked), note=WORDS("asked_note"))
@@ -182,7 +186,7 @@ def _budget(kind: str) -> Column[Level]:
             return
         said = WORDS("left", share=left(share))
         with tag("div", cls="o-row"):
-            tag("span", left(share), f"o-mono o-{tone_of(share)}")
-            meter(1 - share, tone=tone_of(share), title=f"{WORDS(kind)}: {said}")
+            tag("span", left(share), "o-mono")
+            meter(1 - share, tone=one.tone(kind), title=f"{WORDS(kind)}: {said}")
 
     return Column(WORDS(kind), lambda one: left(one.spent(kind)), draw=draw)
