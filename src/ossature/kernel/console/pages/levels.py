@@ -34,7 +34,7 @@ WORDS = Words(
         "promises": "Promises",
         "promises_note": Message("about one route", plural="about {count} routes"),
         "broken": "Broken",
-        "broken_note": "more went wrong than may within 30 days",
+        "broken_note": "too much has gone wrong",
         "tight": "Nearly spent",
         "tight_note": "less than a quarter is left",
         "asked": "Requests in 30 days",
@@ -186,7 +186,8 @@ def _budget(kind: str) -> Column[Level]:
             return
         said = WORDS("left", share=left(share))
         with tag("div", cls="o-row"):
-            tag("span", left(share), "o-mono")
-            meter(1 - share, tone=one.tone(kind), title=f"{WORDS(kind)}: {said}")
+            tone = one.tone(kind)
+            lamp(tone, left(share)) if tone != "good" else tag("span", left(share), "o-mono")
+            meter(1 - share, tone=tone, title=f"{WORDS(kind)}: {said}")
 
     return Column(WORDS(kind), lambda one: left(one.spent(kind)), draw=draw)
