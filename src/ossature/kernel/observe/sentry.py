@@ -19,7 +19,7 @@ from ossature.kernel.observe.masking import Masker
 from ossature.kernel.observe.settings import ObserveSettings
 
 if TYPE_CHECKING:
-    from sentry_sdk.types import Event, Hint
+    from sentry_sdk.types import Event
 
 RELEASE: Final = f"ossature@{version('ossature')}"
 _TOLD: Final = frozenset({"error", "exception", "critical", "fatal"})
@@ -93,7 +93,7 @@ class Reporter:
         """Send what waits, for three seconds at most."""
         self._client.close(timeout=_CLOSE_LIMIT_S)
 
-    def _scrubbed(self, event: "Event", hint: "Hint") -> "Event":
+    def _scrubbed(self, event: "Event", hint: object) -> "Event":
         """What is kept is listed; whatever an SDK of tomorrow adds stays here."""
         del hint
         kept: dict[str, Any] = {name: value for name, value in event.items() if name in _KEPT}
