@@ -1,6 +1,6 @@
 """The product with a browser in front of it, for journeys through the console."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
 PASSWORD = "a long and good password 1"
 PAGES = (
     "/", "/jobs", "/jobs?of=house", "/schedules", "/webhooks", "/audit", "/keys", "/settings?show=all",
-    "/traffic", "/cost", "/health", "/flags", "/flags/own/demo.form",
+    "/traffic", "/levels?show=all", "/levels/route?route=GET%20/health", "/cost", "/health", "/flags", "/flags/own/demo.form",
     "/predict/matches", "/predict/matches?show=played", "/predict/reliability",
     "/providers", "/providers/open_meteo", "/route", "/playground", "/playground?tab=chat",
     "/dispatch/board?day=tomorrow", "/dispatch/bookings",
@@ -130,14 +130,20 @@ class Stage:
 
 
 @contextmanager
-def open_stage(folder: Path, *, module: str = "ossature.app") -> Iterator[Stage]:
-    """A stage while it is open: two people have an account, and there was a little traffic."""
+def open_stage(
+    folder: Path, *, module: str = "ossature.app", environment: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
+    """A stage while it is open: two people have an account, and there was a little traffic. environment: more settings."""
     if not CHROMIUM.exists():
         missing("Chromium")
     receiver = Receiver()
     product = Product(
         folder,
-        environment={"OSSATURE_OUTBOUND_PRIVATE_HOSTS": receiver.host, "OSSATURE_AUTH_CACHE_S": "0"},
+        environment={
+            "OSSATURE_OUTBOUND_PRIVATE_HOSTS": receiver.host,
+            "OSSATURE_AUTH_CACHE_S": "0",
+            **(environment or {}),
+        },
         arguments=("--demo",),
         module=module,
     )

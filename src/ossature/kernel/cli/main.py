@@ -48,6 +48,7 @@ VERBS = {
     "settings": Verb("settings", "All settings with their sources; secrets are never shown.", LOOK),
     "routes": Verb("routes", "All routes with the permission that each needs.", LOOK),
     "rules": Verb("rules", "Service levels and alerts, as rules of Prometheus.", LOOK),
+    "dashboards": Verb("dashboards", "Dashboards of Grafana, from what services declare.", LOOK),
     "logs": Verb("logs", "Read log lines of a file or of a pipe.", LOOK),
     "new": Verb("new", "Write the skeleton of a service or of a provider.", WORK),
     "admin-key": Verb("admin", "Print a new administrator's key, for whoever lost the first.", DATA),

@@ -21,7 +21,7 @@ from ossature.kernel.house import House
 from ossature.kernel.http.live import Live
 from ossature.kernel.http.server import WebServer
 from ossature.kernel.http.settings import HttpSettings
-from ossature.kernel.observe import export, logs, metrics, tracing
+from ossature.kernel.observe import export, logs, metrics, sentry, tracing
 from ossature.kernel.observe.process import Sampler
 from ossature.kernel.observe.settings import ObserveSettings
 from ossature.kernel.observe.writer import LineWriter
@@ -54,7 +54,8 @@ class Process:
         settings = config[ObserveSettings]
         if session.debug:
             settings = settings.model_copy(update={"log_level": "debug"})
-        writer = logs.configure(settings, secrets=config.secrets())
+        told = sentry.reporter(settings, logs.masker, environment=config.main.profile)
+        writer = logs.configure(settings, secrets=config.secrets(), told=() if told is None else (told,))
         sdk = export.otlp(settings) if settings.otlp_endpoint else None
         tracing.configure(sdk, ratio=settings.trace_ratio, trust_sampling=settings.trust_sampling)
         try:
@@ -65,6 +66,8 @@ class Process:
         finally:
             if sdk is not None:
                 await asyncio.to_thread(sdk.close)
+            if told is not None:
+                await asyncio.to_thread(told.close)
             writer.flush()
 
     def queues_of(self, role: str) -> list[str]:

@@ -120,6 +120,15 @@ service: Final = Service(
         Page(path="/flags/house/{name}", title="Flag", build=f"{_HERE}.flag:house_flag", allow="read:platform"),
         Page(path="/account", title="Your account", build=f"{_HERE}.account:account", allow="*"),
         Page(path="/traffic", title="Traffic", build=f"{_HERE}.traffic:traffic", allow="read:platform", menu="House"),
+        Page(
+            path="/levels",
+            title="Service levels",
+            build=f"{_HERE}.levels:levels",
+            allow="read:platform",
+            menu="House",
+            find=f"{_HERE}.levels:find",
+        ),
+        Page(path="/levels/route", title="Service level", build=f"{_HERE}.level:level", allow="read:platform"),
         Page(path="/cost", title="Cost", build=f"{_HERE}.cost:cost", allow="read:usage", menu="House"),
         Page(path="/health", title="Health", build=f"{_HERE}.health:health", allow="read:health", menu="House"),
         Page(

@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from ossature.kernel.db.engine import Database
 from ossature.kernel.http import batch, store
+from ossature.kernel.http.budgets import store as budgets
+from ossature.kernel.http.budgets.tally import Tally
 from ossature.kernel.http.cdn import PURGE, Cdn, cdn_of
 from ossature.kernel.http.facts import FACTS
 from ossature.kernel.http.live import Live
 from ossature.kernel.http.live_doors import EventsDoor, SocketDoor
 from ossature.kernel.http.ports import Fanout
 from ossature.kernel.http.settings import HttpSettings
+from ossature.kernel.observe import metrics
 from ossature.kernel.observe.alerts import HOUSE
 from ossature.kernel.service import Every, Job, Mount, Policy, Service, objectives
 
@@ -56,6 +60,12 @@ async def purge_answers(ctx: "Ctx") -> int:
     return await store.purge(ctx.db, ctx.now)
 
 
+async def purge_budgets(ctx: "Ctx") -> int:
+    """Forget the hours of routes that are older than anybody looks at them; how many."""
+    keep = timedelta(days=ctx.settings[HttpSettings].budget_keep_days)
+    return await budgets.purge(ctx.db, before=ctx.now - keep)
+
+
 def _live(house: "House") -> Live:
     """The live channel of this process, with the topics of all services."""
     topics = [topic for service in house.services for topic in service.topics]
@@ -63,9 +73,11 @@ def _live(house: "House") -> Live:
 
 
 @asynccontextmanager
-async def _open_live(house: "House") -> AsyncIterator[None]:
+async def _open(house: "House") -> AsyncIterator[None]:
     """Held open while the process serves."""
-    yield
+    every_s = house.config[HttpSettings].budget_write_s
+    async with Tally(house.port(Database), metrics.requests, every_s=every_s).keeping():
+        yield
     await house.port(Live).close()
 
 
@@ -77,7 +89,7 @@ service: Final = Service(
     prefix="/v1",
     facts=FACTS,
     offers={Live: _live, Cdn: cdn_of},
-    lifespan=_open_live,
+    lifespan=_open,
     mounts=(
         Mount(
             path="/v1/live",
@@ -93,7 +105,7 @@ service: Final = Service(
             openapi={"/v1/live/events": _EVENTS},
         ),
     ),
-    tables=(store.IdempotencyRow,),
+    tables=(store.IdempotencyRow, budgets.RouteHourRow),
     permissions=frozenset({"read:health", "read:metrics"}),
     slos=(
         *objectives("GET /health", "GET /health/live", p95_ms=100, error_rate=0.001),
@@ -101,5 +113,9 @@ service: Final = Service(
         *objectives("GET /ready", "GET /health/ready", p95_ms=200, error_rate=0.05, availability=0.95),
     ),
     alerts=HOUSE,
-    jobs=(Job(name="http.purge_answers", run=purge_answers, every=Every(interval=timedelta(hours=1))), PURGE),
+    jobs=(
+        Job(name="http.purge_answers", run=purge_answers, every=Every(interval=timedelta(hours=1))),
+        Job(name="http.purge_budgets", run=purge_budgets, every=Every(interval=timedelta(days=1))),
+        PURGE,
+    ),
 )

@@ -70,6 +70,15 @@ class HttpSettings(Settings, room="http"):
     idempotency_lease_s: float = Field(
         default=60.0, gt=0, description="After this, a request that died in the middle may be sent again."
     )
+    budget_write_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="How often each process writes down how it kept the service levels; a kill loses what came since.",
+    )
+    budget_keep_days: int = Field(
+        default=90, ge=31, description="How long it is known by the hour how the service levels were kept."
+    )
     batch_time_limit_s: float = Field(
         default=30.0, gt=0, description="How long the requests of one batch may take together."
     )

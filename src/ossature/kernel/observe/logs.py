@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ossature.kernel import clock
 from ossature.kernel.observe import tracing
@@ -176,11 +176,17 @@ def _remember(event: EventDict, line: bytes) -> None:
         recent.append(line)
 
 
-def configure(settings: ObserveSettings, *, stream: IO[bytes] | None = None, secrets: Iterable[str] = ()) -> LineWriter:
+def configure(
+    settings: ObserveSettings,
+    *,
+    stream: IO[bytes] | None = None,
+    secrets: Iterable[str] = (),
+    told: Iterable[Processor] = (),
+) -> LineWriter:
     """Set up logging for this process; the writer, which the access log shares.
 
     stream: where lines go, standard error by default (standard output belongs to the answers of the CLI).
-    secrets: values of secret settings, never to be shown.
+    secrets: values of secret settings, never to be shown. told: who else hears of each line, with its exception.
     """
     masker.hide(secrets)
     target = stream or sys.stderr.buffer
@@ -201,6 +207,7 @@ def configure(settings: ObserveSettings, *, stream: IO[bytes] | None = None, sec
             structlog.contextvars.merge_contextvars,
             _add_ids,
             _add_time,
+            *told,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             _mask,

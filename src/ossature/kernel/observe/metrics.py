@@ -77,6 +77,16 @@ class _Series:
         self.slow = 0
 
 
+@dataclass(slots=True)
+class Kept:
+    """How often a promise about a route was asked for, and how often each part of it was missed."""
+
+    requests: int = 0
+    slow: int = 0
+    failed: int = 0
+    unavailable: int = 0
+
+
 class Requests:
     """Counts requests by method, route template and status. One per process; called by its event loop only.
 
@@ -85,6 +95,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.open = 0
+        self._kept: dict[tuple[str, str], Kept] = {}
         self._series: dict[tuple[str, str, int], _Series] = {}
         self._objectives: dict[tuple[str, str], Objective] = {}
 
@@ -101,6 +112,7 @@ class Requests:
                 counter.labels(*route)  # a series that begins at 0 shows its first breach as an increase
         self.flush()
         self._series.clear()
+        self._kept.clear()
 
     def observe(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count one answered request. endpoint: the route template, never a path with ids."""
@@ -129,6 +141,17 @@ class Requests:
                 slo_slow.labels(*route).inc(slow)
                 slo_failed.labels(*route).inc(failed)
                 slo_unavailable.labels(*route).inc(unavailable)
+                kept = self._kept.setdefault(route, Kept())
+                kept.requests += count
+                kept.slow += slow
+                kept.failed += failed
+                kept.unavailable += unavailable
+
+    def drain(self) -> dict[tuple[str, str], Kept]:
+        """What was answered to routes with a promise (method, template) since the last call."""
+        self.flush()
+        drained, self._kept = self._kept, {}
+        return drained
 
     def _add(self, method: str, endpoint: str, status: int) -> _Series:
         if len(self._series) >= MAX_SERIES:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from ossature.kernel.config import Config, Settings
 
@@ -15,6 +15,8 @@ class ObserveSettings(Settings, room="observe"):
     well_known: ClassVar[Mapping[str, str]] = {
         "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
         "service_name": "OTEL_SERVICE_NAME",
+        "sentry_dsn": "SENTRY_DSN",
+        "sentry_release": "SENTRY_RELEASE",
         "metrics_dir": "PROMETHEUS_MULTIPROC_DIR",
     }
 
@@ -40,6 +42,17 @@ class ObserveSettings(Settings, room="observe"):
     otlp_endpoint: str = Field(default="", description="Where spans are sent (OTLP over http); empty sends none.")
     otlp_time_limit_s: float = Field(default=5.0, gt=0, description="How long one export may take.")
     service_name: str = Field(default="ossature", description="Name of this installation in traces.")
+    sentry_dsn: SecretStr = Field(
+        default=SecretStr(""), description="Where unexpected failures are told (DSN of Sentry); empty tells nobody."
+    )
+    sentry_release: str = Field(
+        default="", description="What is running, as Sentry knows it; empty: ossature@ with the version."
+    )
+    sentry_messages: bool = Field(
+        default=False,
+        description="Also send what exceptions say, masked as log lines are. A name in a sentence cannot be told from other "
+        "words, so by default only their kinds and where they happened leave the house.",
+    )
     metrics_dir: Path | None = Field(
         default=None, description="Folder shared by the processes of one machine; `ossature serve` sets it by itself."
     )
