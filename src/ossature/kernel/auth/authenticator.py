@@ -119,6 +119,15 @@ class GateAuthenticator:
             self._used[proof.key_id] = clock.now()
         return proof.identity
 
+    async def identity_of(self, db: Db, key: Key, ip: str) -> Identity:
+        """Who asks with an API key whose signature was verified.
+
+        Raises: CredentialRefused for a key that ended, AddressNotAllowed, TenantIsSuspended.
+        """
+        proof = await self._key_proof(db, key, ip, key.ends_at(self._gate.settings.key_overlap_s))
+        self._used[key.id] = clock.now()
+        return proof.identity
+
     def forget(self, about: Mapping[str, Any]) -> None:
         """Drop what is remembered of `{kind: id}`: a key, session, user or tenant."""
         self._epoch += 1
@@ -211,9 +220,8 @@ class GateAuthenticator:
             ip=ip,
         )
         until = min(end for end in (now + self._trust, ends_at, key.expires_at) if end is not None)
-        return Proof(
-            Identity(tenant.brief, actor, f"key:{key.id}"), until, {"key": key.id, "tenant": tenant.id}, key.id
-        )
+        identity = Identity(tenant.brief, actor, f"key:{key.id}", signed_only=key.signed_only)
+        return Proof(identity, until, {"key": key.id, "tenant": tenant.id}, key.id)
 
     async def _by_token(self, db: Db, claims: Claims, ip: str) -> Proof:
         session = await session_store.session(db, claims.tenant_id, claims.session_id)

@@ -15,6 +15,9 @@ from ossature.kernel.auth.keys.store import KeyRow
 from ossature.kernel.auth.sessions.domain import ACT_ANYWHERE, RefreshReused
 from ossature.kernel.auth.sessions.store import RefreshRow, SessionRow
 from ossature.kernel.auth.settings import AuthSettings
+from ossature.kernel.auth.signatures import jobs as signature_jobs
+from ossature.kernel.auth.signatures.store import NonceRow, SignatureKeyRow
+from ossature.kernel.auth.signatures.verifier import SignatureVerifier
 from ossature.kernel.auth.signin import jobs as signin_jobs
 from ossature.kernel.auth.tokens.store import SigningKeyRow
 from ossature.kernel.auth.users import letters, mailed
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 def _gate(house: "House") -> Gate:
     return Gate(house.port(Registry), config=house.settings, services=house.services)
+
+
+def _signatures(house: "House") -> SignatureVerifier:
+    public_url = house.settings.main.public_url
+    return SignatureVerifier(house.port(Gate), house.port(GateAuthenticator), public_url=public_url)
 
 
 def _addresses(house: "House") -> AddressRules:
@@ -54,8 +62,19 @@ service = Service(
     title="Identity: keys, users, sessions and roles",
     settings=(AuthSettings,),
     router=api.router,
-    tables=(KeyRow, UserRow, ThrottleRow, SessionRow, RefreshRow, SigningKeyRow, TotpRow, RecoveryRow),
-    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS),
+    tables=(
+        KeyRow,
+        UserRow,
+        ThrottleRow,
+        SessionRow,
+        RefreshRow,
+        SigningKeyRow,
+        TotpRow,
+        RecoveryRow,
+        SignatureKeyRow,
+        NonceRow,
+    ),
+    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS, *signature_jobs.JOBS),
     facts=(
         Fact(type=KeyRevoked, wire="key.revoked", key="key_id"),
         Fact(type=KeyExpiring, wire="key.expiring", key="key_id"),
@@ -69,6 +88,7 @@ service = Service(
         RoleBook: lambda house: house.port(Gate).roles,
         Doorkeeper: lambda house: Invitations(house.port(Gate)),
         AddressRules: _addresses,
+        SignatureVerifier: _signatures,
     },
     needs=(Registry, Links),
     notices=(INVITED, *letters.NOTICES),

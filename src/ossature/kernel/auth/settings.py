@@ -38,6 +38,12 @@ class AuthSettings(Settings, room="auth"):
         default=30, ge=1, le=365, description="Age at which the token signing key is replaced."
     )
     password_length_min: int = Field(default=12, ge=8, le=128, description="Shortest password.")
+    signature_age_s: float = Field(
+        default=300.0, ge=1, le=3600, description="How long ago the signature of a request may have been made."
+    )
+    signature_skew_s: float = Field(
+        default=30.0, ge=0, le=300, description="How far the clock of whoever signs a request may be ahead of ours."
+    )
     lock_after: int = Field(default=5, ge=2, description="Failed sign-ins for one account and address before a pause.")
     lock_s: float = Field(default=60.0, gt=0, description="First pause; it doubles with every further failure.")
     lock_most_s: float = Field(default=3600.0, gt=0, description="Longest pause.")
