@@ -39,6 +39,7 @@ from tests.house.served import Served, serving
 
 # Parameters that name what belongs to nobody: the same for every tenant.
 SHARED = {
+    "address": "addresses that the installation refuses",
     "command": "what is asked of a trip",
     "edition": "files of the pages about the API",
     "house_flag": "flags of the installation",
@@ -54,7 +55,7 @@ SHARED = {
 }
 # Lists of what the installation has, the same for all.
 ABOUT_THE_HOUSE = {
-    "GET /v1/auth/roles", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
+    "GET /v1/auth/denied-addresses", "GET /v1/auth/roles", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
     "GET /v1/platform/flags",
     "GET /v1/quotas/plans",
     "GET /v1/queues", "GET /v1/schedules", "GET /v1/webhooks/events",

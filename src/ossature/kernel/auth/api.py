@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from ossature.kernel.auth.denials import api as denials
 from ossature.kernel.auth.factors import api as factors
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import api as keys
@@ -53,6 +54,7 @@ router.include_router(signin.router)
 router.include_router(sessions.router)
 router.include_router(factors.router)
 router.include_router(keys.router)
+router.include_router(denials.router)
 router.include_router(signatures.router)
 router.include_router(mailed_api.router)
 router.include_router(users.router)

@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossature.kernel.auth import api
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
+from ossature.kernel.auth.countries import Countries
+from ossature.kernel.auth.denials import jobs as denial_jobs
+from ossature.kernel.auth.denials.store import AddressRow
+from ossature.kernel.auth.denials.watch import Watch
 from ossature.kernel.auth.factors.store import RecoveryRow, TotpRow
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import jobs as key_jobs
@@ -44,14 +49,22 @@ def _signatures(house: "House") -> SignatureVerifier:
 
 def _addresses(house: "House") -> AddressRules:
     settings = house.settings[AuthSettings]
-    return AddressRules(allow=settings.ip_allow, deny=settings.ip_deny)
+    return AddressRules(
+        allow=settings.ip_allow,
+        deny=settings.ip_deny,
+        places=settings.ip_places,
+        countries=Countries(Path(settings.country_file)) if settings.country_file else None,
+        country_allow=settings.country_allow,
+        country_deny=settings.country_deny,
+        watch=house.port(Watch),
+    )
 
 
 @asynccontextmanager
 async def _open(house: "House") -> AsyncIterator[None]:
     gate = house.port(Gate)
     try:
-        async with house.port(GateAuthenticator).flushing():
+        async with house.port(GateAuthenticator).flushing(), house.port(Watch).open():
             yield
     finally:
         gate.close()
@@ -73,8 +86,9 @@ service = Service(
         RecoveryRow,
         SignatureKeyRow,
         NonceRow,
+        AddressRow,
     ),
-    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS, *signature_jobs.JOBS),
+    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS, *signature_jobs.JOBS, *denial_jobs.JOBS),
     facts=(
         Fact(type=KeyRevoked, wire="key.revoked", key="key_id"),
         Fact(type=KeyExpiring, wire="key.expiring", key="key_id"),
@@ -84,10 +98,11 @@ service = Service(
     ),
     offers={
         Gate: _gate,
-        GateAuthenticator: lambda house: GateAuthenticator(house.port(Gate)),
+        GateAuthenticator: lambda house: GateAuthenticator(house.port(Gate), house.port(AddressRules)),
         RoleBook: lambda house: house.port(Gate).roles,
         Doorkeeper: lambda house: Invitations(house.port(Gate)),
         AddressRules: _addresses,
+        Watch: lambda house: Watch(house.settings[AuthSettings], house.signals, house.occasion),
         SignatureVerifier: _signatures,
     },
     needs=(Registry, Links),

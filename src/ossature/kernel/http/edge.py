@@ -214,7 +214,7 @@ class Edge:
                 identity = await keepers.authenticator.authenticate(scope, credential, exchange.ip)
             except Unauthenticated:
                 if keepers.addresses is not None:
-                    keepers.addresses.note_failure(exchange.ip, "unauthenticated")
+                    keepers.addresses.note_failure(exchange.ip, "old_session" if passage.session else "unauthenticated")
                 if not passage.session:
                     raise
                 # A browser keeps an old cookie: it is nobody then, and can sign in again.

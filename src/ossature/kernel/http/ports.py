@@ -93,7 +93,7 @@ class Addresses(Protocol):
         """Whether this address may ask; called before authentication (tenant None) and after it. From memory only."""
 
     def note_failure(self, ip: str, kind: str) -> None:
-        """Remember that an address failed: `kind` is `unauthenticated`, `not_found` or `rate_limited`."""
+        """Remember that an address failed: `kind` is `unauthenticated`, `old_session`, `not_found`, `rate_limited`."""
 
 
 class MakeCtx(Protocol):

@@ -71,6 +71,8 @@ class SignatureVerifier:
         expected = digests(field) if field is not None else {}
         signed = domain.base(signature, asked)
 
+        self._authenticator.require_patience(ip)
+
         async def prove(db: Db) -> Identity:
             return await self._proved(db, signature, signed, ip=ip, also=identity)
 

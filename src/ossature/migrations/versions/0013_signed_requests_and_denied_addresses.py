@@ -1,4 +1,4 @@
-"""Signed requests.
+"""Signed requests and denied addresses.
 
 Revision 0013, after 0012. Add columns and tables freely; whatever takes something away
 needs a text `contract = "..."` here that says since when nobody uses the old form (expand and contract).
@@ -16,6 +16,18 @@ depends_on: Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "auth_address",
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("denied_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("denied_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_auth_address")),
+    )
+    with op.batch_alter_table("auth_address", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_auth_address_denied_until"), ["denied_until"], unique=False)
+
     op.create_table(
         "auth_signature_key",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -87,3 +99,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_auth_signature_key_key_id"))
 
     op.drop_table("auth_signature_key")
+    with op.batch_alter_table("auth_address", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_auth_address_denied_until"))
+
+    op.drop_table("auth_address")
