@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import text
 
 from ossature.kernel import clock
 from ossature.kernel.auth.denials.domain import counted_as
@@ -66,6 +67,9 @@ async def test_who_guesses_is_refused_by_all_processes_until_an_operator_lifts_i
                 return all(answer.status_code == 200 for answer in answers)
 
             await until(welcome)
+        of_the_house = text("SELECT what FROM audit_entry WHERE action = 'address.denied' AND actor_kind = 'system'")
+        async with home.house.database.begin() as db:
+            recorded = [row.what for row in await db.all(of_the_house)]
         actions = [entry["action"] for entry in (await admin.get("/v1/audit")).json()["items"]]
 
     assert denied.json()["type"].endswith("/address-denied")
@@ -74,6 +78,7 @@ async def test_who_guesses_is_refused_by_all_processes_until_an_operator_lifts_i
     assert (lifted.status_code, again.status_code) == (204, 404)
     assert again.json()["type"].endswith("/address-not-denied")
     assert "address.lifted" in actions
+    assert recorded == ["address:198.51.100.9"]
     assert (REGISTRY.get_sample_value("auth_addresses_denied_total") or 0) - before == 1
 
 

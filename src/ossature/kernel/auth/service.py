@@ -47,6 +47,10 @@ def _signatures(house: "House") -> SignatureVerifier:
     return SignatureVerifier(house.port(Gate), house.port(GateAuthenticator), public_url=public_url)
 
 
+def _watch(house: "House") -> Watch:
+    return Watch(house.settings[AuthSettings], house.signals, house.occasion)
+
+
 def _addresses(house: "House") -> AddressRules:
     settings = house.settings[AuthSettings]
     return AddressRules(
@@ -102,7 +106,7 @@ service = Service(
         RoleBook: lambda house: house.port(Gate).roles,
         Doorkeeper: lambda house: Invitations(house.port(Gate)),
         AddressRules: _addresses,
-        Watch: lambda house: Watch(house.settings[AuthSettings], house.signals, house.occasion),
+        Watch: _watch,
         SignatureVerifier: _signatures,
     },
     needs=(Registry, Links),
