@@ -20,6 +20,7 @@ from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algor
 from sqlalchemy import func, select
 
 from ossature.kernel import clock
+from ossature.kernel.auth.settings import AuthSettings
 from ossature.kernel.auth.signatures.jobs import FORGET_NONCES
 from ossature.kernel.auth.signatures.store import NonceRow
 from ossature.kernel.context import CurrentCtx
@@ -270,6 +271,17 @@ async def test_nothing_tells_which_signing_keys_there_are(vault: Any) -> None:
     problem(await http.send(orphan(http.build_request("GET", OPEN))), 401, "credential-refused")
 
     assert all(one == refusals[0] for one in refusals)
+
+
+async def test_guessed_signatures_are_not_verified_for_ever(tmp_path: Path, sqlite_url: str) -> None:
+    strict = AuthSettings(bad_credentials_per_minute=3)
+    async with (
+        open_house(VAULT, var_dir=tmp_path, database_url=sqlite_url, settings=[strict]) as home,
+        home.client(secret=None) as http,
+    ):
+        guess = Signer(str(uuid4()), b"k" * 32)
+        answers = [await http.send(guess(http.build_request("GET", OPEN))) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
 
 
 async def test_headers_that_are_doubled_or_huge_are_refused(vault: Any) -> None:

@@ -75,7 +75,8 @@ class GateAuthenticator:
 
     def __init__(self, gate: Gate, addresses: AddressRules | None = None) -> None:
         self._gate = gate
-        self._addresses = addresses or AddressRules(allow=(), deny=())
+        self.addresses = addresses or AddressRules(allow=(), deny=())
+        """Whose credentials are looked up no more for a while."""
         self._known: dict[tuple[bytes, str], Proof] = {}
         self._used: dict[UUID, datetime] = {}
         self._epoch = 0
@@ -102,7 +103,7 @@ class GateAuthenticator:
             # Nothing is looked up: what is wrong with a database is read in the metrics.
             scraper = Actor(kind="system", id=None, name="metrics", permissions=_READS_METRICS, ip=ip)
             return Identity(SYSTEM_TENANT, scraper, "metrics")
-        self._addresses.require_patience(ip)
+        self.addresses.require_patience(ip)
         text = credential.decode("latin-1")
         kind, secret = _kind_of(text)
         epoch = self._epoch
@@ -113,7 +114,7 @@ class GateAuthenticator:
             raise DatabaseBusy from error
         except (Unauthenticated, PermissionDenied):
             ASKED.labels(kind, "refused").inc()
-            self._addresses.note_unknown(ip)
+            self.addresses.note_unknown(ip)
             raise
         ASKED.labels(kind, "accepted").inc()
         # What was told to forget meanwhile may be just what was read before: then it is not remembered.
@@ -131,10 +132,6 @@ class GateAuthenticator:
         proof = await self._key_proof(db, key, ip, key.ends_at(self._gate.settings.key_overlap_s))
         self._used[key.id] = clock.now()
         return proof.identity
-
-    def require_patience(self, ip: str) -> None:
-        """Raises: RateLimited for an address that had too many credentials looked up that nobody knows."""
-        self._addresses.require_patience(ip)
 
     def forget(self, about: Mapping[str, Any]) -> None:
         """Drop what is remembered of `{kind: id}`: a key, session, user or tenant."""

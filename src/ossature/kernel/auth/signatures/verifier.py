@@ -49,12 +49,14 @@ class SignatureVerifier:
 
         identity: who another credential of the request proved; it must be the same API key.
         Raises: SignatureMalformed, SignatureIncomplete, SignatureOutOfTime, SignatureRefused, SignatureReplayed;
-        DigestUnusable; CredentialRefused, AddressNotAllowed, TenantIsSuspended, once the signature was found good.
+        DigestUnusable; RateLimited; CredentialRefused, AddressNotAllowed, TenantIsSuspended, once the signature was found good.
         """
         try:
             signed = await self._verify(scope, identity, ip)
         except Problem as problem:
             VERIFIED.labels(problem.slug).inc()
+            if isinstance(problem, SignatureRefused):
+                self._authenticator.addresses.note_unknown(ip)
             raise
         if signed is not None:
             VERIFIED.labels("accepted").inc()
@@ -71,7 +73,7 @@ class SignatureVerifier:
         expected = digests(field) if field is not None else {}
         signed = domain.base(signature, asked)
 
-        self._authenticator.require_patience(ip)
+        self._authenticator.addresses.require_patience(ip)
 
         async def prove(db: Db) -> Identity:
             return await self._proved(db, signature, signed, ip=ip, also=identity)
