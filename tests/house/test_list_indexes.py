@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import ossature
 from ossature.kernel.audit import store as audit
 from ossature.kernel.auth.keys import store as keys
+from ossature.kernel.auth.signatures import store as signatures
 from ossature.kernel.auth.users import store as users
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.listing import Filter, Found, Listable, ListQuery, Order
@@ -46,6 +47,7 @@ Ask = Callable[[Db, ListQuery], Awaitable[Found[Any]]]
 LISTS: Mapping[str, tuple[Listable, Ask]] = {
     "audit_entry": (audit.ENTRIES, lambda db, query: audit.list_entries(db, MINE, query)),
     "auth_key": (keys.KEYS, lambda db, query: keys.keys(db, MINE, query)),
+    "auth_signature_key": (signatures.SIGNING_KEYS, lambda db, query: signatures.signing_keys(db, MINE, query)),
     "auth_user": (users.USERS, lambda db, query: users.users(db, [UUID(int=n) for n in range(50)], query)),
     "dispatch_booking": (bookings.BOOKINGS, lambda db, query: bookings.list_bookings(db, MINE, query, EVERYTHING)),
     "dispatch_client": (people.CLIENTS, lambda db, query: people.list_clients(db, MINE, query)),

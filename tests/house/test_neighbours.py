@@ -39,6 +39,7 @@ from tests.house.served import Served, serving
 
 # Parameters that name what belongs to nobody: the same for every tenant.
 SHARED = {
+    "address": "addresses that the installation refuses",
     "command": "what is asked of a trip",
     "edition": "files of the pages about the API",
     "house_flag": "flags of the installation",
@@ -55,7 +56,7 @@ SHARED = {
 }
 # Lists of what the installation has, the same for all.
 ABOUT_THE_HOUSE = {
-    "GET /v1/auth/roles", "GET /v1/legal/documents", "GET /v1/legal/limits", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
+    "GET /v1/auth/denied-addresses", "GET /v1/auth/roles", "GET /v1/legal/documents", "GET /v1/legal/limits", "GET /v1/hub/operations", "GET /v1/hub/providers", "GET /v1/hub/quotas", "GET /v1/models",
     "GET /v1/platform/flags",
     "GET /v1/quotas/plans",
     "GET /v1/queues", "GET /v1/schedules", "GET /v1/webhooks/events",
@@ -67,7 +68,7 @@ OWNED = frozenset(
         "key_id", "user_id", "project_id", "budget_id", "endpoint_id", "delivery_id", "session_id", "job_id", "seq",
         "message_id", "tenant_id", "export_id", "driver_id", "vehicle_id", "shift_id", "client_id", "booking_id",
         "trip_id", "plan_id", "run_id", "import_id", "place_id", "pipeline", "number", "connection", "sha256",
-        "sync_run_id", "flag", "match_id", "model_id", "prediction_id", "link_id",
+        "sync_run_id", "flag", "match_id", "model_id", "prediction_id", "link_id", "signing_key_id",
     }
 )  # fmt: skip
 MARK = "heirloom"
@@ -132,6 +133,8 @@ async def _furnish(home: Home, http: httpx.AsyncClient, tenant: Tenant) -> dict[
     """Everything that a tenant can own, made through the API where it has a door for that."""
     me = _found(await http.get("/v1/auth/me"))
     key = _found(await http.post("/v1/auth/keys", json={"name": MARK}))
+    signs = {"key_id": key["key"]["id"], "name": MARK}
+    signing_key = _found(await http.post("/v1/auth/signing-keys", json=signs))
     person = {"email": f"{MARK}@example.org", "name": MARK, "password": "a green horse under 4 stairs"}
     user = _found(await http.post("/v1/auth/users", json=person))
     project = _found(await http.post("/v1/projects", json={"slug": MARK, "name": MARK}))
@@ -167,6 +170,7 @@ async def _furnish(home: Home, http: httpx.AsyncClient, tenant: Tenant) -> dict[
         **await _synced(home, http, tenant),
         **await _predicted(home, http, tenant),
         "key_id": key["key"]["id"],
+        "signing_key_id": signing_key["signing_key"]["id"],
         "user_id": user["id"],
         "project_id": project["id"],
         "budget_id": budget["id"],

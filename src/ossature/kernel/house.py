@@ -18,6 +18,7 @@ from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
 from ossature.kernel.auth.service import service as auth_service
 from ossature.kernel.backup.service import service as backup_service
+from ossature.kernel.auth.signatures.verifier import SignatureVerifier
 from ossature.kernel.cache.caches import Caches
 from ossature.kernel.cache.settings import CacheSettings
 from ossature.kernel.config import Config, MainSettings, Settings
@@ -44,10 +45,9 @@ from ossature.kernel.events.wires import PostgresWire, RedisWire, TableWire
 from ossature.kernel.files.service import service as files_service
 from ossature.kernel.http.app import Application
 from ossature.kernel.http.docs import documents
-from ossature.kernel.http.edge import Gatekeepers
 from ossature.kernel.http.facts import EdgeCrier
 from ossature.kernel.http.jobs import service as jobs_service
-from ossature.kernel.http.ports import Fanout, Identity
+from ossature.kernel.http.ports import Fanout, Gatekeepers, Identity
 from ossature.kernel.http.secret import installation_secret
 from ossature.kernel.http.service import service as http_service
 from ossature.kernel.http.settings import HttpSettings
@@ -288,6 +288,7 @@ class House:
             tracer=EdgeTracer(),
             observers=(EdgeObserver(AccessLog(access) if access is not None else None), EdgeCrier(self.port(Crier))),
             addresses=self.port(AddressRules),
+            signatures=self.port(SignatureVerifier),
             secret=installation_secret(config),
             public_url=config.main.public_url,
         )

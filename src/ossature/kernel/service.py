@@ -153,7 +153,7 @@ class Policy:
     caller's quota is charged, by name. max_body_bytes: None is the house's limit. cache: Cache-Control of a good answer.
     nobody: a public route that takes whoever comes with a session cookie for nobody, so that a plain form, which cannot
     prove that it is ours, may be sent by somebody who is signed in.
-    deprecated: the route will go one day, and every answer says so.
+    deprecated: the route will go one day, and every answer says so. signed: requests must be signed (RFC 9421).
     """
 
     allow: str | None = None
@@ -165,6 +165,7 @@ class Policy:
     time_limit_s: float | None = None
     nobody: bool = False
     deprecated: Deprecation | None = None
+    signed: bool = False
 
 
 class Refuse(Protocol):

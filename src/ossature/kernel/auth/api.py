@@ -3,11 +3,13 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from ossature.kernel.auth.denials import api as denials
 from ossature.kernel.auth.factors import api as factors
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import api as keys
 from ossature.kernel.auth.roles import covers
 from ossature.kernel.auth.sessions import api as sessions
+from ossature.kernel.auth.signatures import api as signatures
 from ossature.kernel.auth.signin import api as signin
 from ossature.kernel.auth.users import api as users
 from ossature.kernel.auth.users import mailed_api, welcome
@@ -52,6 +54,8 @@ router.include_router(signin.router)
 router.include_router(sessions.router)
 router.include_router(factors.router)
 router.include_router(keys.router)
+router.include_router(denials.router)
+router.include_router(signatures.router)
 router.include_router(mailed_api.router)
 router.include_router(users.router)
 router.include_router(welcome.router)

@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from starlette.types import Scope
 
 from ossature.kernel import background, clock
+from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import domain as keys
 from ossature.kernel.auth.keys import store as key_store
@@ -72,8 +73,10 @@ class Proof:
 class GateAuthenticator:
     """The `Authenticator` of the edge. One per process; `flushing()` must be open while it serves."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, addresses: AddressRules | None = None) -> None:
         self._gate = gate
+        self.addresses = addresses or AddressRules(allow=(), deny=())
+        """Whose credentials are looked up no more for a while."""
         self._known: dict[tuple[bytes, str], Proof] = {}
         self._used: dict[UUID, datetime] = {}
         self._epoch = 0
@@ -100,6 +103,7 @@ class GateAuthenticator:
             # Nothing is looked up: what is wrong with a database is read in the metrics.
             scraper = Actor(kind="system", id=None, name="metrics", permissions=_READS_METRICS, ip=ip)
             return Identity(SYSTEM_TENANT, scraper, "metrics")
+        self.addresses.require_patience(ip)
         text = credential.decode("latin-1")
         kind, secret = _kind_of(text)
         epoch = self._epoch
@@ -110,6 +114,7 @@ class GateAuthenticator:
             raise DatabaseBusy from error
         except (Unauthenticated, PermissionDenied):
             ASKED.labels(kind, "refused").inc()
+            self.addresses.note_unknown(ip)
             raise
         ASKED.labels(kind, "accepted").inc()
         # What was told to forget meanwhile may be just what was read before: then it is not remembered.
@@ -117,6 +122,15 @@ class GateAuthenticator:
             self._remember(credential, ip, proof)
         if proof.key_id is not None:
             self._used[proof.key_id] = clock.now()
+        return proof.identity
+
+    async def identity_of(self, db: Db, key: Key, ip: str) -> Identity:
+        """Who asks with an API key whose signature was verified.
+
+        Raises: CredentialRefused for a key that ended, AddressNotAllowed, TenantIsSuspended.
+        """
+        proof = await self._key_proof(db, key, ip, key.ends_at(self._gate.settings.key_overlap_s))
+        self._used[key.id] = clock.now()
         return proof.identity
 
     def forget(self, about: Mapping[str, Any]) -> None:
@@ -211,9 +225,8 @@ class GateAuthenticator:
             ip=ip,
         )
         until = min(end for end in (now + self._trust, ends_at, key.expires_at) if end is not None)
-        return Proof(
-            Identity(tenant.brief, actor, f"key:{key.id}"), until, {"key": key.id, "tenant": tenant.id}, key.id
-        )
+        identity = Identity(tenant.brief, actor, f"key:{key.id}", signed_only=key.signed_only)
+        return Proof(identity, until, {"key": key.id, "tenant": tenant.id}, key.id)
 
     async def _by_token(self, db: Db, claims: Claims, ip: str) -> Proof:
         session = await session_store.session(db, claims.tenant_id, claims.session_id)

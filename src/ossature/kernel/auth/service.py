@@ -2,12 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossature.kernel.auth import api
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
 from ossature.kernel.auth.factors.store import APP_SECRET, RecoveryRow, TotpRow
+from ossature.kernel.auth.countries import Countries
+from ossature.kernel.auth.denials import jobs as denial_jobs
+from ossature.kernel.auth.denials.store import AddressRow
+from ossature.kernel.auth.denials.watch import Watch
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import jobs as key_jobs
 from ossature.kernel.auth.keys.domain import KeyExpiring, KeyRevoked, KeyRotationDue
@@ -15,6 +20,9 @@ from ossature.kernel.auth.keys.store import KeyRow
 from ossature.kernel.auth.sessions.domain import ACT_ANYWHERE, RefreshReused
 from ossature.kernel.auth.sessions.store import RefreshRow, SessionRow
 from ossature.kernel.auth.settings import AuthSettings
+from ossature.kernel.auth.signatures import jobs as signature_jobs
+from ossature.kernel.auth.signatures.store import NonceRow, SignatureKeyRow
+from ossature.kernel.auth.signatures.verifier import SignatureVerifier
 from ossature.kernel.auth.signin import jobs as signin_jobs
 from ossature.kernel.auth.tokens.store import SigningKeyRow
 from ossature.kernel.auth.users import letters, mailed
@@ -34,16 +42,33 @@ def _gate(house: "House") -> Gate:
     return Gate(house.port(Registry), config=house.settings, services=house.services)
 
 
+def _signatures(house: "House") -> SignatureVerifier:
+    public_url = house.settings.main.public_url
+    return SignatureVerifier(house.port(Gate), house.port(GateAuthenticator), public_url=public_url)
+
+
+def _watch(house: "House") -> Watch:
+    return Watch(house.settings[AuthSettings], house.signals, house.occasion)
+
+
 def _addresses(house: "House") -> AddressRules:
     settings = house.settings[AuthSettings]
-    return AddressRules(allow=settings.ip_allow, deny=settings.ip_deny)
+    return AddressRules(
+        allow=settings.ip_allow,
+        deny=settings.ip_deny,
+        places=settings.ip_places,
+        countries=Countries(Path(settings.country_file)) if settings.country_file else None,
+        country_allow=settings.country_allow,
+        country_deny=settings.country_deny,
+        watch=house.port(Watch),
+    )
 
 
 @asynccontextmanager
 async def _open(house: "House") -> AsyncIterator[None]:
     gate = house.port(Gate)
     try:
-        async with house.port(GateAuthenticator).flushing():
+        async with house.port(GateAuthenticator).flushing(), house.port(Watch).open():
             yield
     finally:
         gate.close()
@@ -54,9 +79,21 @@ service = Service(
     title="Identity: keys, users, sessions and roles",
     settings=(AuthSettings,),
     router=api.router,
-    tables=(KeyRow, UserRow, ThrottleRow, SessionRow, RefreshRow, SigningKeyRow, TotpRow, RecoveryRow),
     sealed=(APP_SECRET,),
-    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS),
+    tables=(
+        KeyRow,
+        UserRow,
+        ThrottleRow,
+        SessionRow,
+        RefreshRow,
+        SigningKeyRow,
+        TotpRow,
+        RecoveryRow,
+        SignatureKeyRow,
+        NonceRow,
+        AddressRow,
+    ),
+    jobs=(*key_jobs.JOBS, *signin_jobs.JOBS, *mailed.JOBS, *signature_jobs.JOBS, *denial_jobs.JOBS),
     facts=(
         Fact(type=KeyRevoked, wire="key.revoked", key="key_id"),
         Fact(type=KeyExpiring, wire="key.expiring", key="key_id"),
@@ -66,10 +103,12 @@ service = Service(
     ),
     offers={
         Gate: _gate,
-        GateAuthenticator: lambda house: GateAuthenticator(house.port(Gate)),
+        GateAuthenticator: lambda house: GateAuthenticator(house.port(Gate), house.port(AddressRules)),
         RoleBook: lambda house: house.port(Gate).roles,
         Doorkeeper: lambda house: Invitations(house.port(Gate)),
         AddressRules: _addresses,
+        Watch: _watch,
+        SignatureVerifier: _signatures,
     },
     needs=(Registry, Links),
     notices=(INVITED, *letters.NOTICES),

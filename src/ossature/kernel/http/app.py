@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 from ossature.kernel.db.engine import Database
 from ossature.kernel.errors import Misconfigured
 from ossature.kernel.http import openapi, versions
-from ossature.kernel.http.edge import Edge, Gatekeepers
+from ossature.kernel.http.edge import Edge
 from ossature.kernel.http.listing import Cursors
+from ossature.kernel.http.ports import Gatekeepers
 from ossature.kernel.http.route import HouseRoute
 from ossature.kernel.http.settings import HttpSettings
 from ossature.kernel.http.table import RouteTable
@@ -166,4 +167,9 @@ def _by_alias(scope: Scope, *, legacy: bool) -> Scope:
         return scope
     raw: bytes = scope.get("raw_path") or path.encode()
     to = "" if versioned else "/v1"
-    return {**scope, "path": to + path[len(_API) :], "raw_path": to.encode() + raw[len(_API) :]}
+    return {
+        **scope,
+        "path": to + path[len(_API) :],
+        "raw_path": to.encode() + raw[len(_API) :],
+        "ossature.raw_path": raw,
+    }

@@ -6,13 +6,14 @@ _ASKED = frozenset(
     {
         b"x-request-id", b"traceparent", b"authorization", b"x-api-key", b"cookie", b"accept-encoding",
         b"content-length", b"origin", b"x-forwarded-for", b"user-agent", b"host", b"x-csrf-token",
-        b"sec-fetch-site", b"access-control-request-method", b"access-control-request-headers",
+        b"sec-fetch-site", b"signature-input", b"access-control-request-method", b"access-control-request-headers",
     }
 )  # fmt: skip
 _ONCE = frozenset({b"authorization", b"x-api-key", b"content-length", b"host", b"origin", b"x-csrf-token"})
 # Of these several lines are one list (RFC 9110, 5.3); cookies are split by HTTP/2 (RFC 9113, 8.2.3).
 _LISTS = {
     b"x-forwarded-for": b", ", b"accept-encoding": b", ", b"access-control-request-headers": b", ", b"cookie": b"; ",
+    b"signature-input": b", ",
 }  # fmt: skip
 
 

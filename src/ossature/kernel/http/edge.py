@@ -7,7 +7,6 @@ span, metrics and access log. Routes call `admit` through `kernel.http.route`, m
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -27,29 +26,18 @@ from ossature.kernel.errors import (
 )
 from ossature.kernel.http import security, versions
 from ossature.kernel.http.asked import headers_asked
-from ossature.kernel.http.ports import (
-    Addresses,
-    Authenticator,
-    Exchange,
-    Identity,
-    Limiter,
-    MakeCtx,
-    Observer,
-    RateState,
-    Tracer,
-)
+from ossature.kernel.http.ports import Exchange, Gatekeepers, Identity, RateState
 from ossature.kernel.http.problems import BadRequest, as_problem, render, status_of
 from ossature.kernel.http.sending import Answer, Headers
 from ossature.kernel.http.settings import HttpSettings
+from ossature.kernel.http.signed import BodyCheck, SignatureRequired
 from ossature.kernel.service import Deprecation, Policy, Refuse
 
 log = structlog.get_logger()
 
-# No longer than the columns that keep it.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")  # no longer than the columns that keep it
 _READ = frozenset({"GET", "HEAD", "OPTIONS"})
-# As nginx has it: the client went away before it was answered.
-_CLIENT_GONE = 499
+_CLIENT_GONE = 499  # as nginx has it: the client went away before it was answered
 
 
 class RateLimited(TooManyRequests):
@@ -64,26 +52,12 @@ class AddressDenied(PermissionDenied):
     title = "Address denied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gatekeepers:
-    """Who keeps the promises of `ports`. secret: signs the cross-site proof. https: what the public address says."""
-
-    authenticator: Authenticator
-    limiter: Limiter
-    make_ctx: MakeCtx
-    tracer: Tracer
-    observers: Sequence[Observer] = ()
-    addresses: Addresses | None = None
-    secret: bytes = b""
-    public_url: str = ""
-
-
 @dataclass(slots=True)
 class Passage:
     """One request on its way through the edge. In the scope as `ossature.passage`.
 
     twice: a header that must stand once and does not. finished: the last of the answer is out. speaks_http: a WebSocket
-    handshake that can be refused with a whole answer.
+    handshake that can be refused with a whole answer. signed: a signature of it was verified. body: what its body must be.
     """
 
     exchange: Exchange
@@ -98,6 +72,8 @@ class Passage:
     twice: bytes = b""
     speaks_http: bool = False
     http_1: bool = True
+    signed: bool = False
+    body: BodyCheck | None = None
 
 
 class Edge:
@@ -127,7 +103,8 @@ class Edge:
         try:
             if not await self._preflight(passage, answer):
                 await self._identify(scope, passage)
-                await self.app(scope, self._counting(passage, receive), answer)
+                counted = self._counting(passage, receive)
+                await self.app(scope, counted if passage.body is None else passage.body.reading(counted), answer)
         except Exception as error:  # noqa: BLE001 - the edge answers for everything behind it
             await self._refuse(passage, answer, error)
         finally:
@@ -206,8 +183,12 @@ class Edge:
         if addresses is not None and not addresses.allows(exchange.ip, None, exchange.path):
             raise AddressDenied
         identity = await self._identity(scope, passage)
+        if b"signature-input" in passage.headers:
+            identity = await self._signer(scope, passage, identity)
         if identity is None:
             return
+        if identity.signed_only and not passage.signed:
+            raise SignatureRequired
         passage.identity = exchange.identity = identity
         if addresses is not None and not addresses.allows(exchange.ip, identity.tenant.id, exchange.path):
             raise AddressDenied
@@ -217,7 +198,7 @@ class Edge:
         exchange, headers, keepers = passage.exchange, passage.headers, self.keepers
         batch: Passage | None = scope.get("ossature.batch")
         if batch is not None:  # who asks was found out once, for all of it
-            passage.session = batch.session
+            passage.session, passage.signed = batch.session, batch.signed
             return batch.identity
         credential = headers.get(b"authorization") or headers.get(b"x-api-key")
         if credential is None:
@@ -233,12 +214,26 @@ class Edge:
                 identity = await keepers.authenticator.authenticate(scope, credential, exchange.ip)
             except Unauthenticated:
                 if keepers.addresses is not None:
-                    keepers.addresses.note_failure(exchange.ip, "unauthenticated")
+                    keepers.addresses.note_failure(exchange.ip, "old_session" if passage.session else "unauthenticated")
                 if not passage.session:
                     raise
                 # A browser keeps an old cookie: it is nobody then, and can sign in again.
                 passage.session = ""
         return identity
+
+    async def _signer(self, scope: Scope, passage: Passage, identity: Identity | None) -> Identity | None:
+        """Who signed it; who asks anyway, when no signature is meant for us. Raises: Unauthenticated, PermissionDenied."""
+        keepers, ip = self.keepers, passage.exchange.ip
+        try:
+            signed = await keepers.signatures.verify(scope, identity, ip) if keepers.signatures is not None else None
+        except Unauthenticated:
+            if keepers.addresses is not None:
+                keepers.addresses.note_failure(ip, "unauthenticated")
+            raise
+        if signed is None:
+            return identity
+        passage.signed, passage.body = True, BodyCheck(signed.digests)
+        return signed.identity
 
     async def admit(self, scope: Scope, policy: Policy, route: str) -> None:
         """Let a request through to a route, or refuse it: what can be said only now that the route is known.
@@ -257,12 +252,8 @@ class Edge:
         announced = passage.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > limit:
             raise ContentTooLarge(f"At most {limit} bytes are read here.", limit_bytes=limit)
-        actor = identity.actor
         if policy.allow is not None:
-            if actor.kind == "anonymous":
-                raise Unauthenticated
-            if policy.allow != "*":
-                actor.require(policy.allow)
+            _permit(passage, policy.allow, signed=policy.signed)
         if passage.session:
             self._check_site(passage)
         if policy.rate != "none":
@@ -397,3 +388,13 @@ class Edge:
         if b"cache-control" not in names:
             out.append((b"cache-control", passage.cache))
         return out
+
+
+def _permit(passage: Passage, permission: str, *, signed: bool) -> None:
+    actor = passage.identity.actor
+    if actor.kind == "anonymous":
+        raise Unauthenticated
+    if permission != "*":
+        actor.require(permission)
+    if signed and not passage.signed:
+        raise SignatureRequired

@@ -25,6 +25,7 @@ from ossature.kernel.http.edge import Passage
 from ossature.kernel.http.input import Input
 from ossature.kernel.http.live import Live, Subscription, TopicRefused
 from ossature.kernel.http.ports import Authenticator, Identity
+from ossature.kernel.http.signed import SignatureRequired
 
 _HELLO_LIMIT_S = 10.0
 _CLOSE_LIMIT_S = 1.0
@@ -69,6 +70,8 @@ class _Caller:
         if proof is None and passage.session:
             proof = b"session=" + passage.session.encode("latin-1")
         self._credential = proof
+        # A credential that is said later is not the one of the signed handshake.
+        self._signed = passage.signed and credential is None
         self._authenticator: Authenticator = scope["app"].state.edge.keepers.authenticator
 
     async def identity(self) -> Identity:
@@ -76,7 +79,10 @@ class _Caller:
         if self._credential is None:
             raise Unauthenticated
         known = self._authenticator.lookup(self._credential, self._ip)
-        return known or await self._authenticator.authenticate(self._scope, self._credential, self._ip)
+        identity = known or await self._authenticator.authenticate(self._scope, self._credential, self._ip)
+        if identity.signed_only and not self._signed:
+            raise SignatureRequired
+        return identity
 
 
 class SocketDoor:

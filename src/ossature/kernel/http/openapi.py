@@ -44,6 +44,12 @@ _PROBLEM_SCHEMA = {
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key (`oss_...`) or an access token."},
     "session": {"type": "apiKey", "in": "cookie", "name": "ossature_session"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Signature",
+        "description": "With `Signature-Input`, by RFC 9421: a signing key of an API key stands for that key.",
+    },
 }
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 
@@ -123,9 +129,13 @@ def _secure(item: Mapping[str, Any], policy: Policy) -> None:
     for method in _METHODS:
         if method in item:
             operation = item[method]
-            operation["security"] = [] if policy.public else [{"key": []}, {"session": []}]
+            operation["security"] = [] if policy.public else [{name: []} for name in _proofs(policy)]
             operation["x-permission"] = policy.allow or "public"
             operation["x-rate"] = policy.rate
+
+
+def _proofs(policy: Policy) -> Sequence[str]:
+    return ("signature",) if policy.signed else ("key", "session")
 
 
 def _samples(method: str, path: str, operation: Mapping[str, Any]) -> list[dict[str, str]]:

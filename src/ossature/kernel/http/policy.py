@@ -29,6 +29,7 @@ def policy(  # noqa: PLR0913 - each is a field of `Policy`
     cache: str = "no-store",
     time_limit_s: float | None = None,
     nobody: bool = False,
+    signed: bool = False,
 ) -> Callable[[_F], _F]:
     """A decorator that attaches a `Policy` to an endpoint and gives the endpoint back unchanged.
 
@@ -37,6 +38,9 @@ def policy(  # noqa: PLR0913 - each is a field of `Policy`
     """
     if (allow is None) is not public:
         msg = "a route needs a permission or is public: policy(allow='read:things') or policy(public=True)"
+        raise ValueError(msg)
+    if signed and public:
+        msg = "who signs is somebody: a route for signed requests needs a permission, allow='*' for everybody who has a key"
         raise ValueError(msg)
     value = Policy(
         allow=allow,
@@ -47,6 +51,7 @@ def policy(  # noqa: PLR0913 - each is a field of `Policy`
         cache=cache,
         time_limit_s=time_limit_s,
         nobody=nobody,
+        signed=signed,
     )
 
     def attach(endpoint: _F) -> _F:

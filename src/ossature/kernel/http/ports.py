@@ -20,14 +20,14 @@ class Identity:
     """Who asks and for whom, as one credential proved it from one address; shared by all requests that bring it.
 
     actor: `actor.ip` is filled in. subject: a short text that is the same for the same caller, the key of rate limits
-    (`key:<id>`, `user:<id>`; the edge makes `ip:<address>` for anonymous callers). body_sha256: what the body must hash
-    to, when a signature covers it (RFC 9530 Content-Digest); such an identity is good for one request only.
+    (`key:<id>`, `user:<id>`; the edge makes `ip:<address>` for anonymous callers). signed_only: only a signed request may
+    be theirs; who takes an identity without a signature refuses it.
     """
 
     tenant: Tenant
     actor: Actor
     subject: str
-    body_sha256: bytes | None = None
+    signed_only: bool = False
 
 
 class Authenticator(Protocol):
@@ -45,6 +45,25 @@ class Authenticator(Protocol):
 
     async def authenticate(self, scope: Scope, credential: bytes, ip: str) -> Identity:
         """The identity, from the store. Raises: Unauthenticated, PermissionDenied (address, suspended tenant)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who signed a request. digests: what its body must hash to, by algorithm (RFC 9530); empty: it must have no body."""
+
+    identity: Identity
+    digests: Mapping[str, bytes]
+
+
+class Signatures(Protocol):
+    """Verifies signatures of requests (RFC 9421)."""
+
+    async def verify(self, scope: Scope, identity: Identity | None, ip: str) -> Signed | None:
+        """Who signed a request that has a `Signature-Input`; None when no signature is meant for us.
+
+        identity: who another credential of the request proved. Raises: Unauthenticated, PermissionDenied, a Problem of
+        status 400.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,7 @@ class Addresses(Protocol):
         """Whether this address may ask; called before authentication (tenant None) and after it. From memory only."""
 
     def note_failure(self, ip: str, kind: str) -> None:
-        """Remember that an address failed: `kind` is `unauthenticated`, `not_found` or `rate_limited`."""
+        """Remember that an address failed: `kind` is `unauthenticated`, `old_session`, `not_found`, `rate_limited`."""
 
 
 class MakeCtx(Protocol):
@@ -186,3 +205,18 @@ class Fanout(Protocol):
 
     async def last(self, tenant_id: UUID) -> int:
         """The number of the newest frame of a tenant; 0 when there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gatekeepers:
+    """Who keeps the promises above. secret: signs the cross-site proof. https: what the public address says."""
+
+    authenticator: Authenticator
+    limiter: Limiter
+    make_ctx: MakeCtx
+    tracer: Tracer
+    observers: Sequence[Observer] = ()
+    addresses: Addresses | None = None
+    signatures: Signatures | None = None
+    secret: bytes = b""
+    public_url: str = ""

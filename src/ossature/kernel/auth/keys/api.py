@@ -25,7 +25,7 @@ Name = Annotated[str, Field(min_length=1, max_length=120, examples=["night impor
 
 
 class KeyIn(Input):
-    """A key to be made."""
+    """A key to be made. signed_only: its requests must be signed."""
 
     name: Name
     roles: list[RoleName] = Field(default=["user"], min_length=1, max_length=20)
@@ -34,6 +34,7 @@ class KeyIn(Input):
     project_id: UUID | None = None
     expires_at: AwareDatetime | None = Field(default=None, examples=["2031-01-01T00:00:00Z"])
     rotate_every_days: int | None = Field(default=None, ge=1, le=730, examples=[90])
+    signed_only: bool = False
 
 
 class KeyPatch(Input):
@@ -44,6 +45,7 @@ class KeyPatch(Input):
     scopes: list[Scope] | None = Field(default=None, max_length=100)
     ip_allow: list[Block] | None = Field(default=None, max_length=100)
     expires_at: AwareDatetime | None = None
+    signed_only: bool | None = None
 
 
 class RotateIn(Input):
@@ -72,6 +74,7 @@ class KeyOut(BaseModel):
     rotate_due_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    signed_only: bool
 
 
 class IssuedKeyOut(BaseModel):

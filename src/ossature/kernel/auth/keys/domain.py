@@ -23,7 +23,8 @@ class Key:
 
     hint: its first and last characters, to recognise it by. scopes: permission patterns that narrow its roles; empty
     leaves all. ip_allow: CIDR blocks; empty lets every address in. previous_until: until when the secret before the last
-    rotation holds. rotate_due_at: when it must be rotated; the secret dies an overlap later.
+    rotation holds. rotate_due_at: when it must be rotated; the secret dies an overlap later. signed_only: its requests must
+    be signed (`auth.signatures`).
     """
 
     id: UUID
@@ -43,6 +44,7 @@ class Key:
     last_used_at: datetime | None
     revoked_at: datetime | None
     alerted_days: int | None
+    signed_only: bool = False
 
     def ends_at(self, overlap_s: float) -> datetime | None:
         """When its present secret stops to hold: at its expiry, or an overlap after a rotation that nobody made."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Row, String, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Index, Row, String, and_, bindparam, false, insert, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ossature.kernel import clock
@@ -41,6 +41,7 @@ class KeyRow(TenantOwned, Table):
     alerted_days: Mapped[int | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    signed_only: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 KEYS = Listable(
@@ -138,4 +139,5 @@ def _key(row: Row[Any]) -> Key:
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
         alerted_days=row.alerted_days,
+        signed_only=row.signed_only,
     )

@@ -40,6 +40,7 @@ class NewKey:
     project_id: UUID | None = None
     expires_at: datetime | None = None
     rotate_every_days: int | None = None
+    signed_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ async def create_key(ctx: Ctx, new: NewKey) -> IssuedKey:
             "expires_at": new.expires_at,
             "rotate_every_days": new.rotate_every_days,
             "rotate_due_at": _due(ctx.now, new.rotate_every_days),
+            "signed_only": new.signed_only,
         },
     )
     await ctx.audit("key.created", f"key:{key.id}", after=_told(key))
@@ -91,6 +93,7 @@ class KeyChange:
     scopes: Sequence[str] | None = None
     ip_allow: Sequence[str] | None = None
     expires_at: datetime | None = None
+    signed_only: bool | None = None
 
 
 async def change_key(ctx: Ctx, key_id: UUID, change: KeyChange) -> Key:
@@ -116,6 +119,8 @@ async def change_key(ctx: Ctx, key_id: UUID, change: KeyChange) -> Key:
         values["ip_allow"] = list(check_networks(change.ip_allow, "/ip_allow"))
     if change.expires_at is not None:
         values |= {"expires_at": change.expires_at, "alerted_days": None}
+    if change.signed_only is not None:
+        values["signed_only"] = change.signed_only
     if not values:
         return before
     after = await store.change_key(ctx.db, ctx.tenant.id, key_id, values)
@@ -197,6 +202,17 @@ def _alert(key: Key, now: datetime, overlap_s: float) -> tuple[object | None, di
     return None, {}
 
 
+async def require_living(ctx: Ctx, key_id: UUID, *, grantable: bool) -> Key:
+    """A key of the tenant that is not revoked. grantable: it must not be able to do more than the caller.
+
+    Raises: UnknownKey, KeyIsRevoked, MoreThanYouHave.
+    """
+    key = await _living(ctx, key_id)
+    if grantable:
+        _require_grantable(ctx, sorted(key.roles), sorted(key.scopes))
+    return key
+
+
 async def _living(ctx: Ctx, key_id: UUID) -> Key:
     key = await store.key(ctx.db, ctx.tenant.id, key_id)
     if key is None:
@@ -230,4 +246,5 @@ def _told(key: Key) -> dict[str, Any]:
         "project_id": str(key.project_id) if key.project_id else None,
         "expires_at": key.expires_at.isoformat() if key.expires_at else None,
         "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+        "signed_only": key.signed_only,
     }
