@@ -1,6 +1,6 @@
 """Signed requests and denied addresses.
 
-Revision 0013, after 0012. Add columns and tables freely; whatever takes something away
+Revision 0015, after 0014. Add columns and tables freely; whatever takes something away
 needs a text `contract = "..."` here that says since when nobody uses the old form (expand and contract).
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0013"
-down_revision: str | None = "0012"
+revision: str = "0015"
+down_revision: str | None = "0014"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
