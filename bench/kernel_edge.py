@@ -32,7 +32,8 @@ from ossature.kernel.config import Config
 from ossature.kernel.context import CurrentCtx
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.http import security
 from ossature.kernel.http.policy import policy
 from ossature.kernel.http.ports import Exchange, Identity

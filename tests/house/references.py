@@ -28,7 +28,7 @@ from ossature.kernel.cli.main import VERBS
 from ossature.kernel.config import Settings
 from ossature.kernel.errors import Problem, catalogue
 from ossature.kernel.events.catalogue import Catalogue
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 from ossature.kernel.outbound.manifest import Limit, Price
 from ossature.kernel.service import Every, Job, Service
 from tests.house.places import ROOT

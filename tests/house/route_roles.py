@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ossature.app import services
 from ossature.kernel.auth.roles import covers, roles
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.service import Policy
 from tests.house.served import serving
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 from ossature.app import services
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.http.route import HouseRoute
 from ossature.kernel.service import Policy
 from ossature.kernel.testing.houses import Home, open_house

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ossature.app import services
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.observe.boards import files as boards
 from tests.conftest import missing
 from tests.house.places import ROOT

@@ -12,7 +12,7 @@ import pytest
 
 from ossature.app import services
 from ossature.kernel.console import charts, parts, pictures, shell, table
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.i18n.catalogue import catalogue
 from ossature.kernel.i18n.language import LANGUAGES
 from ossature.kernel.i18n.words import Message

@@ -11,7 +11,7 @@ import pytest
 
 from ossature.app import services
 from ossature.kernel.auth.roles import roles
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.quotas.settings import QuotaSettings
 from ossature.kernel.testing.houses import Home, open_house
 from tests.house import route_roles

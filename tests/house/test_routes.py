@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from ossature.app import services
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.http.input import Input
 from ossature.kernel.http.route import list_parameters
 from ossature.kernel.quotas.domain import RATES

@@ -9,7 +9,7 @@ import yaml
 
 from ossature.app import services
 from ossature.kernel.cli.main import VERBS
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.observe import rules
 from tests.house.places import ROOT
 from tests.house.served import serving

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from ossature.app import services
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 from ossature.services.hub.providers import PROVIDERS
 from tests.collector import collector
 from tests.conftest import missing, run_sql

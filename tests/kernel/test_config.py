@@ -15,7 +15,7 @@ from ossature.kernel.config import (
     environment_of_child,
 )
 from ossature.kernel.db.settings import DatabaseSettings
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 from ossature.kernel.http.settings import HttpSettings
 from ossature.kernel.observe.settings import ObserveSettings
 

@@ -12,7 +12,8 @@ from ossature.kernel.db import migrate
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.errors import Misconfigured
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.jobs.checks import JOBS
 from ossature.kernel.observe.health import inspect
 from ossature.kernel.service import Health, Job, Service

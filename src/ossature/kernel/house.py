@@ -5,23 +5,19 @@ worker and the scheduler; a test opens one with a single service. Nobody asks a 
 handed what they need, and a guest finds the others through `ctx.port(Type)`.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from ossature.kernel import clock
-from ossature.kernel.audit.service import service as audit_service
 from ossature.kernel.audit.trail import Trail
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
-from ossature.kernel.auth.service import service as auth_service
-from ossature.kernel.backup.service import service as backup_service
 from ossature.kernel.auth.signatures.verifier import SignatureVerifier
 from ossature.kernel.cache.caches import Caches
 from ossature.kernel.cache.settings import CacheSettings
-from ossature.kernel.config import Config, MainSettings, Settings
+from ossature.kernel.config import Config
 from ossature.kernel.console.service import service as console_service
 from ossature.kernel.context import SYSTEM, SYSTEM_TENANT, SYSTEM_TENANT_ID, Actor, Ctx, Tenant
 from ossature.kernel.crypto.kept import open_ring
@@ -38,18 +34,15 @@ from ossature.kernel.events.crier import Crier
 from ossature.kernel.events.live import DatabaseFanout
 from ossature.kernel.events.outbox import Outbox
 from ossature.kernel.events.redis_live import RedisFanout
-from ossature.kernel.events.service import service as events_service
 from ossature.kernel.events.settings import EventSettings
 from ossature.kernel.events.signals import Signals, Wire
 from ossature.kernel.events.wires import PostgresWire, RedisWire, TableWire
-from ossature.kernel.files.service import service as files_service
+from ossature.kernel.guests import GUESTS, everybody, jobs_of
 from ossature.kernel.http.app import Application
 from ossature.kernel.http.docs import documents
 from ossature.kernel.http.facts import EdgeCrier
-from ossature.kernel.http.jobs import service as jobs_service
 from ossature.kernel.http.ports import Fanout, Gatekeepers, Identity
 from ossature.kernel.http.secret import installation_secret
-from ossature.kernel.http.service import service as http_service
 from ossature.kernel.http.settings import HttpSettings
 from ossature.kernel.jobs.claims import Claim
 from ossature.kernel.jobs.domain import JobDead, JobView
@@ -58,9 +51,6 @@ from ossature.kernel.jobs.schedule import Scheduler
 from ossature.kernel.jobs.settings import JobSettings
 from ossature.kernel.jobs.transport.broker import open_transport
 from ossature.kernel.jobs.worker import Worker
-from ossature.kernel.legal.service import service as legal_service
-from ossature.kernel.links.service import service as links_service
-from ossature.kernel.notify.service import service as notify_service
 from ossature.kernel.observe import metrics, tracing
 from ossature.kernel.observe.api import VERSION
 from ossature.kernel.observe.api import router as health_router
@@ -78,82 +68,15 @@ from ossature.kernel.outbound.facts import telling
 from ossature.kernel.outbound.http import Http
 from ossature.kernel.outbound.ledger.values import Ledger
 from ossature.kernel.outbound.placing import Surroundings
-from ossature.kernel.outbound.service import service as outbound_service
 from ossature.kernel.outbound.settings import OutboundSettings
 from ossature.kernel.outbound.transports import transports
 from ossature.kernel.quotas.limiter import EdgeLimiter
 from ossature.kernel.quotas.meter import Meter, metered
-from ossature.kernel.quotas.service import service as quotas_service
-from ossature.kernel.secrets.service import service as secrets_service
 from ossature.kernel.service import Factory, Job, Service
 from ossature.kernel.tenants import store as tenants
 from ossature.kernel.tenants.registry import FORGET
-from ossature.kernel.tenants.service import service as tenants_service
-from ossature.kernel.webhooks.service import service as webhooks_service
 
 _T = TypeVar("_T")
-
-GUESTS: tuple[Service, ...] = (
-    http_service,
-    outbound_service,
-    events_service,
-    jobs_service,
-    tenants_service,
-    auth_service,
-    quotas_service,
-    audit_service,
-    files_service,
-    webhooks_service,
-    notify_service,
-    links_service,
-    legal_service,
-    secrets_service,
-    backup_service,
-    console_service,
-)
-"""The kernel's own services. They come in by the doors that everybody uses, and first."""
-
-_KERNEL_SETTINGS: tuple[type[Settings], ...] = (
-    MainSettings,
-    DatabaseSettings,
-    RedisSettings,
-    ObserveSettings,
-    CacheSettings,
-)
-
-
-def everybody(services: Iterable[Service]) -> tuple[Service, ...]:
-    """The kernel's guests and these services. Raises: Misconfigured when two share a name or a need is not met."""
-    found = (*GUESTS, *services)
-    twice = [name for name, times in Counter(service.name for service in found).items() if times > 1]
-    if twice:
-        raise Misconfigured(f"More than one service is called {', '.join(twice)}.")
-    jobs = [job.name for job in jobs_of(found)]
-    twice = [name for name, times in Counter(jobs).items() if times > 1]
-    if twice:
-        raise Misconfigured(f"More than one job is called {', '.join(twice)}.")
-    offered = {promise for service in found for promise in service.offers}
-    for service in found:
-        missing = [need.__name__ for need in service.needs if need not in offered]
-        if missing:
-            raise Misconfigured(f"The service {service.name!r} needs {', '.join(missing)}, and nobody offers it.")
-    return found
-
-
-def jobs_of(services: Iterable[Service]) -> tuple[Job, ...]:
-    """Every job of these services, listeners left out (the outbox wraps those); what fills a demo tenant is one too."""
-    return tuple(job for service in services for job in (*service.jobs, *_demo(service)))
-
-
-def _demo(service: Service) -> Iterator[Job]:
-    if service.demo is not None:
-        yield Job(name=f"{service.name}.demo", run=service.demo, attempts=3, time_limit_s=600)
-
-
-def settings_of(services: Iterable[Service]) -> tuple[type[Settings], ...]:
-    """Every group of settings of this installation."""
-    groups = (group for service in services for group in service.settings)
-    return tuple(dict.fromkeys((*_KERNEL_SETTINGS, *groups)))
 
 
 class House:

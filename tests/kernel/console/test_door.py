@@ -12,7 +12,7 @@ from ossature.kernel.auth.roles import roles
 from ossature.kernel.console.pages import audit, jobs
 from ossature.kernel.console.service import service as console
 from ossature.kernel.console.toolkit import _find
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.testing.houses import Home, open_house
 
 

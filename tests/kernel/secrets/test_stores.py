@@ -12,7 +12,7 @@ from ossature.kernel import clock
 from ossature.kernel.config import Config, MainSettings, Severity
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.errors import Misconfigured
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 from ossature.kernel.secrets import stores
 from ossature.kernel.secrets.aws import AwsSettings
 from ossature.kernel.secrets.vault import VaultSettings

@@ -12,7 +12,8 @@ import uvicorn
 
 from ossature.kernel.auth.bootstrap import ensure_first_admin
 from ossature.kernel.config import Config
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.service import Service
 from ossature.services.hub.service import service
 

@@ -15,7 +15,8 @@ from typing import Any
 from ossature.kernel import clock
 from ossature.kernel.config import Config
 from ossature.kernel.db import chain
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.tenants import store as tenants
 from ossature.kernel.testing.clocks import FakeClock
 from ossature.services.predict.service import service

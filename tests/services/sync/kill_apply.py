@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from ossature.kernel.config import Config
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.outbound.provider import Call
 from ossature.kernel.tenants import store as tenants
 from ossature.services.sync.domain.plan import Operation

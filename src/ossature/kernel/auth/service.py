@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ossature.kernel.auth import api
 from ossature.kernel.auth.addresses import AddressRules
 from ossature.kernel.auth.authenticator import GateAuthenticator
-from ossature.kernel.auth.factors.store import APP_SECRET, RecoveryRow, TotpRow
 from ossature.kernel.auth.countries import Countries
 from ossature.kernel.auth.denials import jobs as denial_jobs
 from ossature.kernel.auth.denials.store import AddressRow
 from ossature.kernel.auth.denials.watch import Watch
+from ossature.kernel.auth.factors.store import APP_SECRET, RecoveryRow, TotpRow
 from ossature.kernel.auth.gate import Gate
 from ossature.kernel.auth.keys import jobs as key_jobs
 from ossature.kernel.auth.keys.domain import KeyExpiring, KeyRevoked, KeyRotationDue

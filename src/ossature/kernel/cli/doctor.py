@@ -10,7 +10,8 @@ from ossature.kernel.cli.session import Session
 from ossature.kernel.config import Config, Severity
 from ossature.kernel.db import migrate
 from ossature.kernel.db.checks import DATABASE
-from ossature.kernel.house import House, everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
+from ossature.kernel.house import House
 from ossature.kernel.observe.checks import MACHINE
 from ossature.kernel.observe.health import inspect
 from ossature.kernel.service import Check, Health

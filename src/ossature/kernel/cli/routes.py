@@ -7,7 +7,7 @@ import typer
 from fastapi.routing import APIRoute
 
 from ossature.kernel.cli.session import Session
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.http.policy import policy_of
 from ossature.kernel.service import Policy, Service
 

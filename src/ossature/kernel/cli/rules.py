@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ossature.kernel.cli.session import Session
-from ossature.kernel.house import everybody
+from ossature.kernel.guests import everybody
 from ossature.kernel.observe import rules
 
 app = typer.Typer(no_args_is_help=True, help="Service levels and alerts, as rules of Prometheus.")

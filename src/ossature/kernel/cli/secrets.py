@@ -6,7 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from ossature.kernel.cli.session import Session
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 from ossature.kernel.secrets import stores
 
 app = typer.Typer(no_args_is_help=True, help="Move secrets to a Vault or to AWS; replace one there.")

@@ -61,7 +61,7 @@ class Session:
     def config(self, **variables: str) -> "Config":
         """All settings, checked; `variables` are set over the environment. Raises: SettingsRefused."""
         from ossature.kernel.config import Config, environment_of_child  # noqa: PLC0415 - see above
-        from ossature.kernel.house import everybody, settings_of  # noqa: PLC0415 - see above
+        from ossature.kernel.guests import everybody, settings_of  # noqa: PLC0415 - see above
 
         return Config.load(settings_of(everybody(self.services)), environment_of_child(**variables))
 

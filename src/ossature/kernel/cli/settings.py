@@ -6,7 +6,7 @@ import typer
 
 from ossature.kernel.cli.session import Session
 from ossature.kernel.config import Config, Severity
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 
 app = typer.Typer()
 

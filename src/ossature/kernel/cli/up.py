@@ -22,7 +22,7 @@ from ossature.kernel.console.service import installed as console_installed
 from ossature.kernel.db import migrate
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
-from ossature.kernel.house import everybody, settings_of
+from ossature.kernel.guests import everybody, settings_of
 
 app = typer.Typer()
 
