@@ -9,7 +9,6 @@ Sources, the first that has a value wins: environment, `.env`, the TOML file tha
 import difflib
 import json
 import os
-import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +17,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from ossature.kernel.errors import Misconfigured
+from ossature.kernel.redaction import redacted, secrets_in
 
 PREFIX = "OSSATURE_"
 _SECRET_LENGTH = 32
 _SECRET_VARIETY = 8
+_Layers = Sequence[tuple[str, Mapping[str, Any]]]
 _LOCATORS = ("OSSATURE_CONFIG_FILE", "OSSATURE_SECRETS_DIR", "OSSATURE_ENV_FILE")
 
 
@@ -243,7 +244,7 @@ class Config:
         """The text of every secret setting, and of passwords inside of URLs: what logs must never show."""
         for group in self._groups.values():
             for name in type(group).model_fields:
-                yield from _secrets(getattr(group, name))
+                yield from secrets_in(getattr(group, name))
 
     def values(self) -> Iterator[Value]:
         """Every setting with its source, secrets redacted."""
@@ -251,7 +252,7 @@ class Config:
             for name, field in type(group).model_fields.items():
                 variable = group.variable(name)
                 source = self._sources.get(variable, "default")
-                yield Value(variable, _redacted(getattr(group, name)), source, field.description or "")
+                yield Value(variable, redacted(getattr(group, name)), source, field.description or "")
 
 
 def _layers(environ: Mapping[str, str], findings: list[Finding]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -273,21 +274,16 @@ def _layers(environ: Mapping[str, str], findings: list[Finding]) -> Iterator[tup
 
 
 def _fetched(
-    groups: Sequence[type[Settings]],
-    layers: Sequence[tuple[str, Mapping[str, Any]]],
-    environ: Mapping[str, str],
-    findings: list[Finding],
+    groups: Sequence[type[Settings]], layers: _Layers, environ: Mapping[str, str], findings: list[Finding]
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
     """What the sources among these groups keep, by their rooms. Notes in `findings` which of them is away."""
     for group in groups:
         if not issubclass(group, Source):
             continue
         try:
-            source = group.model_validate({**dict(_well_known(group, environ, {})), **_merge(group, layers, {})})
+            kept = group.model_validate({**dict(_well_known(group, environ, {})), **_merge(group, layers, {})}).fetch()
         except ValidationError:
             continue  # explained where all groups are read
-        try:
-            kept = source.fetch()
         except SourceAway as away:
             fix = "What stands in the environment and in files holds meanwhile."
             findings.append(Finding(f"{PREFIX}{group.room.upper()}", f"is away: {away}", fix, Severity.WARNING))
@@ -319,9 +315,7 @@ def _flat(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{PREFIX}{key.upper()}", value
 
 
-def _merge(
-    group: type[Settings], layers: Sequence[tuple[str, Mapping[str, Any]]], sources: dict[str, str]
-) -> dict[str, Any]:
+def _merge(group: type[Settings], layers: _Layers, sources: dict[str, str]) -> dict[str, Any]:
     """The values of one group; notes in `sources` where each came from."""
     values: dict[str, Any] = {}
     for name in group.model_fields:
@@ -374,7 +368,7 @@ def _explain(group: type[Settings], error: ValidationError) -> Iterator[Finding]
         field = str(one["loc"][0]) if one["loc"] else ""
         described = group.model_fields.get(field)
         given = (
-            f" (given: {_redacted(one.get('input'))!r})"
+            f" (given: {redacted(one.get('input'))!r})"
             if described and "Secret" not in str(described.annotation)
             else ""
         )
@@ -399,38 +393,6 @@ def _unknown(
             near = difflib.get_close_matches(name, known, n=1)
             fix = f"Did you mean {near[0]}?" if near else "Remove it; `ossature settings` lists the names."
             yield Finding(name, f"is not a setting (in {source})", fix, Severity.WARNING)
-
-
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)(?=@)")
-
-
-def _secrets(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        text = value.get_secret_value()
-        yield text
-        yield from _secrets(text)
-    elif isinstance(value, str):
-        yield from (found[2] for found in _PASSWORD.finditer(value))
-    elif isinstance(value, BaseModel):
-        yield from _secrets(dict(value))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _secrets(item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from _secrets(item)
-
-
-def _redacted(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return "********" if value.get_secret_value() else ""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_redacted(item)}" for key, item in value.items())
-    if isinstance(value, BaseModel):
-        return _redacted(dict(value))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return ", ".join(_redacted(item) for item in value)
-    return _PASSWORD.sub(r"\1:********", str(value))
 
 
 def environment_of_child(**variables: str) -> dict[str, str]:

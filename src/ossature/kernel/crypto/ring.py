@@ -58,7 +58,8 @@ class NotSealed(CannotOpen):
 class UnknownKey(CannotOpen):
     """It was sealed with a key that is not on the ring of this installation; `key` names it. Bring that key back."""
 
-    title = "Unknown key"
+    title = "Unknown key of the ring"
+    slug = "unknown-ring-key"
 
 
 class SealBroken(CannotOpen):
