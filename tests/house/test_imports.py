@@ -8,7 +8,7 @@ import pytest
 from ossature.app import commands, services
 from tests.house.places import dotted, modules
 
-CPU_BUDGET_S = 3.0
+MOST_MODULES = 2_200
 # Everything that `up` needs before it opens anything.
 PRODUCT = "import ossature.kernel.house, ossature.kernel.cli.up; from ossature.app import services; services()"
 
@@ -55,14 +55,12 @@ def test_every_module_is_importable_alone() -> None:
 
 
 def test_importing_the_product_stays_within_its_budget() -> None:
-    code = f"import time; {PRODUCT}; print(time.process_time())"
+    # How long it takes is measured by `python -m bench kernel-start`; here a library that came in unnoticed is found.
+    code = f"import sys; {PRODUCT}; print(len(sys.modules))"
 
-    used = min(
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(2)
-    )
+    loaded = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
-    assert used < CPU_BUDGET_S
+    assert 500 < loaded < MOST_MODULES
 
 
 def test_importing_the_product_loads_no_optional_library() -> None:

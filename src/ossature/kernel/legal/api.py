@@ -11,6 +11,7 @@ from ossature.kernel.context import CurrentCtx
 from ossature.kernel.http.input import Input
 from ossature.kernel.http.listing import Asked, Listing, answer, listing
 from ossature.kernel.http.policy import policy
+from ossature.kernel.http.validation import LanguageTag
 from ossature.kernel.i18n.language import choose
 from ossature.kernel.legal import store, usecases
 from ossature.kernel.legal.domain import KIND_PATTERN, Edition
@@ -76,7 +77,7 @@ class AcceptIn(Input):
 
     kind: Annotated[str, Field(pattern=KIND_PATTERN, examples=["terms"])]
     version: date
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])]
 
 
 class AcceptanceOut(BaseModel):
@@ -108,7 +109,7 @@ async def read_document(
     request: Request,
     kind: Kind,
     version: Annotated[date | None, Query(description="Without one: that which is in force.")] = None,
-    language: Annotated[str | None, Query(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$", description="BCP 47.")] = None,
+    language: Annotated[LanguageTag | None, Query(description="Without one: the reader's.")] = None,
 ) -> DocumentOut:
     """A text, in the reader's language if it is kept in it."""
     reader = choose(ctx.actor.language, accept=request.headers.get("accept-language", "")).code
