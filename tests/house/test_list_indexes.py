@@ -94,6 +94,7 @@ LISTS: Mapping[str, tuple[Listable, Ask]] = {
     "webhooks_endpoint": (webhooks.ENDPOINTS, lambda db, query: webhooks.list_endpoints(db, MINE, query)),
 }
 WORDS = {
+    "auth_signature_key.algorithm": "ed25519",
     "audit_entry.body": '{"facts": {}}',
     "dispatch_booking.origin": "api",
     "dispatch_booking.party": "requester",
