@@ -50,7 +50,9 @@ async def accept(ctx: Ctx, kind: str, version: date, sha256: str) -> Acceptance:
 
 
 async def pending(ctx: Ctx) -> list[Edition]:
-    """What is in force and the caller has not accepted. Raises: PeopleOnly."""
+    """What is in force and the caller has not accepted; nothing for a key, which never does."""
+    if ctx.actor.kind != "user":
+        return []
     accepted = await store.accepted(ctx.db, ctx.tenant.id, _person(ctx))
     return [one for one in await all_editions(ctx) if one.in_force and (one.kind, one.version) not in accepted]
 
