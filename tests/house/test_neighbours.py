@@ -62,7 +62,12 @@ ABOUT_THE_HOUSE = {
     "GET /v1/queues", "GET /v1/schedules", "GET /v1/webhooks/events",
 }  # fmt: skip
 # Lists that are empty for the key of this test: it has no sessions, accepts nothing, and nothing was anchored yet.
-EMPTY_IN_ANY_CASE = {"GET /v1/auth/sessions", "GET /v1/audit/anchors", "GET /v1/legal/acceptances", "GET /v1/legal/pending"}
+EMPTY_IN_ANY_CASE = {
+    "GET /v1/auth/sessions",
+    "GET /v1/audit/anchors",
+    "GET /v1/legal/acceptances",
+    "GET /v1/legal/pending",
+}
 OWNED = frozenset(
     {
         "key_id", "user_id", "project_id", "budget_id", "endpoint_id", "delivery_id", "session_id", "job_id", "seq",

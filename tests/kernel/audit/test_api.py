@@ -16,6 +16,7 @@ from ossature.kernel.audit.service import service as audit
 from ossature.kernel.audit.trail import Trail
 from ossature.kernel.config import Config
 from ossature.kernel.context import Actor, Tenant
+from ossature.kernel.crypto.ring import FixedKeys, Key, KeyRing
 from ossature.kernel.db.engine import Database
 from ossature.kernel.db.settings import DatabaseSettings
 from ossature.kernel.errors import Problem
@@ -73,7 +74,7 @@ class Desk:
 
 @pytest.fixture
 async def client(sqlite_url: str, tmp_path: Any) -> AsyncIterator[httpx.AsyncClient]:
-    database = Database(DatabaseSettings(url=sqlite_url))
+    database = Database(DatabaseSettings(url=sqlite_url), ring=KeyRing(FixedKeys(Key.new())))
     async with database.begin() as db:
         rows = [{"id": tenant.id, "slug": tenant.slug, "name": tenant.name} for tenant in (SHOP, OTHER)]
         await db.execute(insert(TenantRow), rows)
