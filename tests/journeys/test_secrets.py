@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 from urllib.parse import quote
 
 import asyncpg
@@ -34,7 +34,7 @@ QUESTIONS = ("weather/current?latitude=1&longitude=2", "weather/forecast?latitud
 # Settings with a secret that are planted by hand below, as part of an address or with an index in their name.
 BY_HAND = {
     "OSSATURE_REDIS_URL", "OSSATURE_JOBS_BROKER_URL", "OSSATURE_WEBHOOK_PARTS", "OSSATURE_HUB_KEYS",
-    "OSSATURE_SYNC_SECRETS", "OSSATURE_HTTP_CDN_PURGE_HEADER",
+    "OSSATURE_SYNC_SECRETS", "OSSATURE_SYNC_TENANT_SECRETS", "OSSATURE_HTTP_CDN_PURGE_HEADER",
 }  # fmt: skip
 
 
@@ -167,8 +167,11 @@ def _planted(canaries: Canaries, receiver: Receiver, *, database: str, broker: s
     return {
         **{variable: canaries.new(variable) for variable in plain},
         **{f"OSSATURE_HUB_KEY_{one.id.upper()}": canaries.new(f"key of {one.id}") for one in PROVIDERS},
+        "OSSATURE_CRYPTO_KEYS": f"0123456789ab:{canaries.add('key of the ring', token_urlsafe(32))}",
+        "OSSATURE_OBSERVE_SENTRY_DSN": f"http://{canaries.new('key of the DSN')}@127.0.0.1:9/1",
         "OSSATURE_HTTP_CDN_PURGE_HEADER": f"X-Purge-Key: {canaries.new('key of the CDN')}",
         "OSSATURE_SYNC_SECRET_ERP": canaries.new("secret that a connection names"),
+        "OSSATURE_SYNC_TENANT_SECRET_MAIN__ERP": canaries.new("secret of one tenant"),
         "OSSATURE_HUB_CONTACT": "operator@example.org",
         "OSSATURE_DATABASE_URL": f"postgresql+asyncpg://{user}:{canaries.new('database password')}@{place}",
         "OSSATURE_JOBS_TRANSPORT": "rabbitmq",
