@@ -86,8 +86,11 @@ def test_one_trace_goes_from_the_client_through_two_processes_to_the_receiver(
     assert [_pid(one) for one in reversed(way)] == [pids["serve"], pids["worker"], pids["worker"], pids["worker"]]
     carry = way[-2]
     assert [link.span_id.hex() for link in carry.span.links] == [way[-1].span.span_id.hex()]
-    inside = {one.span.name: one for one in spans if one.span.parent_span_id == carry.span.span_id}
-    assert inside["outbound weather.current"].attributes["provider"] == "open_meteo"
+    (filled,) = [one for one in spans if one.span.name == "cache.fill"]
+    assert filled.span.parent_span_id == carry.span.span_id
+    (asked,) = [one for one in spans if one.span.name == "outbound weather.current"]
+    assert asked.span.parent_span_id == filled.span.span_id
+    assert asked.attributes["provider"] == "open_meteo"
     queries = {_pid(one) for one in spans if one.span.name == "db.query"}
     assert {pids["serve"], pids["worker"]} <= queries, "statements of both processes are parts of it"
     assert all(parent_of(one) in {client_span, *by_id} for one in spans), "one tree, nothing loose"

@@ -67,7 +67,7 @@ def _write(folder: Path, people: Sequence[str]) -> None:
 async def _synchronise(home: Home, worker: Worker, *people: str) -> None:
     """What a night does: read the file, plan, approve, write; each by its job, and then whoever listens."""
     async with home.house.occasion(tenant=home.tenant) as ctx:
-        folder = home.house.port(Connectors).folder(home.tenant.id, CONNECTION)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
+        folder = home.house.port(Connectors).folder(home.tenant, CONNECTION)  # type: ignore[type-abstract] # a promise is asked for by its Protocol
         _write(folder, people)
         async with ctx.db.step():
             if not await pipelines.pipelines(ctx.db, home.tenant.id):

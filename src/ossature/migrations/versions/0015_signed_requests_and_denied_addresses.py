@@ -80,7 +80,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_auth_signature_nonce_tenant_id"), ["tenant_id"], unique=False)
 
     with op.batch_alter_table("auth_key", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("signed_only", sa.Boolean(), server_default=sa.false(), nullable=False))
+        batch_op.add_column(sa.Column("signed_only", sa.Boolean(), server_default=sa.text("false"), nullable=False))
 
 
 def downgrade() -> None:

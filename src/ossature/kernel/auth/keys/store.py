@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Row, String, and_, bindparam, false, insert, or_, select, update
+from sqlalchemy import Index, Row, String, and_, bindparam, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ossature.kernel import clock
@@ -41,7 +41,7 @@ class KeyRow(TenantOwned, Table):
     alerted_days: Mapped[int | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-    signed_only: Mapped[bool] = mapped_column(default=False, server_default=false())
+    signed_only: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
 KEYS = Listable(
