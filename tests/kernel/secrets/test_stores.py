@@ -29,8 +29,7 @@ HERE = "of this machine, 0123456789abcdef!"
 @pytest.fixture(autouse=True)
 def nothing_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What another test read is forgotten, as by a new process."""
-    monkeypatch.setattr("ossature.kernel.secrets.vault._read", {})
-    monkeypatch.setattr("ossature.kernel.secrets.aws._read", {})
+    monkeypatch.setattr("ossature.kernel.secrets.trust._read", {})
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ from typing import Any
 
 from pydantic import Field
 
-from ossature.kernel import clock
 from ossature.kernel.config import Source, SourceAway
 from ossature.kernel.errors import Misconfigured
-
-_read: dict[tuple[str, str, str], tuple[float, Mapping[str, str]]] = {}
-"""What this process read, with the Unix time until which it is not asked for again."""
+from ossature.kernel.secrets.trust import forget, trusted
 
 
 class AwsSettings(Source, room="aws"):
@@ -33,16 +30,7 @@ class AwsSettings(Source, room="aws"):
         """The variables that the secret holds. Raises: SourceAway when it was never reached."""
         if not self.secret:
             return {}
-        place = (self.endpoint_url, self.region, self.secret)
-        until, values = _read.get(place, (0.0, {}))
-        if clock.unix_s() >= until:
-            try:
-                values = self.read()
-            except SourceAway:
-                if place not in _read:
-                    raise
-            _read[place] = (clock.unix_s() + self.ttl_s, values)
-        return values
+        return trusted((self.endpoint_url, self.region, self.secret), self.read, ttl_s=self.ttl_s)
 
     def read(self) -> dict[str, str]:
         """What the secret holds now; nothing when there is none yet. Raises: SourceAway."""
@@ -64,7 +52,7 @@ class AwsSettings(Source, room="aws"):
                 client.put_secret_value(SecretId=self.secret, SecretString=text)
             except client.exceptions.ResourceNotFoundException:
                 client.create_secret(Name=self.secret, SecretString=text)
-        _read.pop((self.endpoint_url, self.region, self.secret), None)
+        forget((self.endpoint_url, self.region, self.secret))
 
     @contextmanager
     def _asked(self) -> Iterator[Any]:

@@ -9,12 +9,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr
 
-from ossature.kernel import clock
 from ossature.kernel.config import Config, Finding, Source, SourceAway
 from ossature.kernel.errors import Misconfigured
-
-_read: dict[tuple[str, str, str], tuple[float, Mapping[str, str]]] = {}
-"""What this process read, with the Unix time until which it is not asked for again."""
+from ossature.kernel.secrets.trust import forget, trusted
 
 
 class VaultSettings(Source, room="vault"):
@@ -56,16 +53,7 @@ class VaultSettings(Source, room="vault"):
         """The variables that the Vault keeps. Raises: SourceAway when it was never reached."""
         if not self.addr or not (self.token.get_secret_value() or self.role_id):
             return {}
-        place = (self.addr, self.mount, self.path)
-        until, values = _read.get(place, (0.0, {}))
-        if clock.unix_s() >= until:
-            try:
-                values = self.read()
-            except SourceAway:
-                if place not in _read:
-                    raise
-            _read[place] = (clock.unix_s() + self.ttl_s, values)
-        return values
+        return trusted((self.addr, self.mount, self.path), self.read, ttl_s=self.ttl_s)
 
     def read(self) -> dict[str, str]:
         """What the Vault keeps now. Raises: SourceAway."""
@@ -92,7 +80,7 @@ class VaultSettings(Source, room="vault"):
             except InvalidPath:
                 before, version = {}, 0
             kv.create_or_update_secret(path=self.path, mount_point=self.mount, secret={**before, **values}, cas=version)
-        _read.pop((self.addr, self.mount, self.path), None)
+        forget((self.addr, self.mount, self.path))
 
     @contextmanager
     def _asked(self) -> Iterator[Any]:
